@@ -1,0 +1,357 @@
+"""One frozen settings value: flags beat the environment, the environment beats the TOML file.
+
+Relative paths in the file are taken from the file's own folder, all others from the working
+directory; ``~`` is the home of who runs us. Printing settings shows no password and no key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from imagecatalog.errors import ConfigError
+
+DATABASE_VARIABLE = "IMAGE_CATALOG_DB"
+CLUSTERS_VARIABLE = "IMAGE_CATALOG_KUBERNETES_CLUSTERS"
+CONFIG_VARIABLE = "IMAGE_CATALOG_CONFIG"
+DEFAULT_FILE = Path("/etc/imagecatalog/config.toml")
+"""Read when neither flag nor environment name a file, and it is there."""
+IN_CLUSTER = "in-cluster"
+"""Written instead of a kubeconfig: the service account of the pod we run in."""
+FEEDS = ("apt", "debian-tracker", "osv", "alpine-secdb", "kev", "epss", "vex", "clair")
+"""Every name that ``[feeds]`` may hold."""
+MAX_FILE = 1 << 20
+
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_URL_SECRET = re.compile(r"(\w://[^:@/\s'\"]*:)[^\s'\"]*@")
+_QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'\"]+", re.I)
+_DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+
+
+def hide_secrets(text: str) -> str:
+    """The text with the passwords of URLs in it replaced by ``***``; hides too much over too little."""
+    return _QUERY_SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
+
+
+class ClusterSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cluster to ask for what runs; ``kubeconfig`` is a path, or ``in-cluster``."""
+
+    name: str
+    kubeconfig: str
+
+
+class RegistrySetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A registry to crawl, or how to speak to one that an address names."""
+
+    url: str
+    ca: str | None = None
+    """PEM file of the authority that signed the registry's certificate."""
+    repositories: tuple[str, ...] = ()
+    """Globs; empty means all that the registry's catalog lists."""
+    exclude_tags: tuple[str, ...] = ()
+    """Regular expressions, searched for in each tag."""
+    username: str | None = None
+    password_file: str | None = None
+
+
+class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Clair is and the key that signs our requests (base64, or ``file:`` of it)."""
+
+    url: str
+    psk: str | None = None
+
+    def __repr__(self) -> str:
+        psk = self.psk if self.psk is None or self.psk.startswith("file:") else "***"
+        return f"ClairSetting(url={self.url!r}, psk={psk!r})"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All that a user may set. ``database`` is empty only where none was asked for."""
+
+    database: str = ""
+    """A path, ``sqlite:///…`` or ``postgresql://…``."""
+    clusters: tuple[ClusterSetting, ...] = ()
+    registries: tuple[RegistrySetting, ...] = ()
+    apt_mirrors: dict[str, str] = {}
+    """URI prefix as images write it → where to fetch; the longest prefix wins."""
+    apt_sources: dict[str, tuple[str, ...]] = {}
+    """``debian 12`` → sources.list(5) lines for images that carry none."""
+    apt_keyrings: tuple[str, ...] = ()
+    """Files of OpenPGP keys that may sign any archive, besides those of the image."""
+    feeds: dict[str, str | bool] = {}
+    """URL or ``file:`` of each feed; ``False`` switches it off."""
+    clair: ClairSetting | None = None
+    config_file: str | None = None
+    """The TOML file that was read, if one was."""
+
+    def __repr__(self) -> str:
+        return hide_secrets(super().__repr__())
+
+    __str__ = __repr__
+
+
+class _Apt(Struct, frozen=True, forbid_unknown_fields=True):
+    mirrors: dict[str, str] = {}
+    sources: dict[str, tuple[str, ...]] = {}
+    keyrings: tuple[str, ...] = ()
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    database: str = ""
+    registry: tuple[RegistrySetting, ...] = ()
+    cluster: tuple[ClusterSetting, ...] = ()
+    apt: _Apt = _Apt()
+    feeds: dict[str, str | bool] = {}
+    clair: ClairSetting | None = None
+
+
+_SECTIONS: dict[str, type[Struct]] = {
+    "": _File,
+    "registry": RegistrySetting,
+    "cluster": ClusterSetting,
+    "apt": _Apt,
+    "clair": ClairSetting,
+}
+
+_FREE_NAMES: dict[str, Any] = {
+    "apt.mirrors": str,
+    "apt.sources": tuple[str, ...],
+    "feeds": str | bool,
+}
+"""Sections whose keys the user names, and the type of their values."""
+
+
+def load_settings(
+    flags: Mapping[str, object], environ: Mapping[str, str], *, need_database: bool = True
+) -> Settings:
+    """Settings of the flags ``database``, ``clusters`` and ``config``, the environment and the file.
+
+    A flag that is absent or None was not given; an empty variable counts as unset. Raises
+    ``ConfigError`` that names the flag, the variable, or the file and key at fault.
+    """
+    path, named_by = _find_file(_text(flags.get("config")), environ)
+    file = _read_file(path, named_by) if path else _File()
+    database = _text(flags.get("database")) or environ.get(DATABASE_VARIABLE, "")
+    if database:
+        where = "--database" if _text(flags.get("database")) else DATABASE_VARIABLE
+        database = _check_database(database, where)
+    else:
+        database = file.database
+    if need_database and not database:
+        raise ConfigError(
+            "no database was named",
+            hint=f"give --database PATH, set {DATABASE_VARIABLE}, or write"
+            f' database = "PATH" into {path or DEFAULT_FILE}',
+        )
+    return Settings(
+        database=database,
+        clusters=_choose_clusters(_text(flags.get("clusters")), environ, file.cluster),
+        registries=file.registry,
+        apt_mirrors=file.apt.mirrors,
+        apt_sources=file.apt.sources,
+        apt_keyrings=file.apt.keyrings,
+        feeds=file.feeds,
+        clair=file.clair,
+        config_file=str(path) if path else None,
+    )
+
+
+def parse_clusters(text: str, where: str) -> tuple[ClusterSetting, ...]:
+    """``name:/path/to/kubeconfig`` pairs, separated by commas or spaces; ``where`` names their source."""
+    pairs = []
+    for pair in re.split(r"[,\s]+", text.strip(", \t\r\n")):
+        if not pair:
+            continue
+        name, colon, path = pair.partition(":")
+        if not colon or not path:
+            raise ConfigError(
+                f"{where}: {pair!r} is not a pair of name and kubeconfig",
+                hint="write name:/path/to/kubeconfig, several separated by commas",
+            )
+        pairs.append(ClusterSetting(name, _path(path, "")))
+    return _check_clusters(tuple(pairs), where)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _choose_clusters(
+    flag: str, environ: Mapping[str, str], file: tuple[ClusterSetting, ...]
+) -> tuple[ClusterSetting, ...]:
+    if flag:
+        return parse_clusters(flag, "--clusters")
+    if variable := environ.get(CLUSTERS_VARIABLE, ""):
+        return parse_clusters(variable, CLUSTERS_VARIABLE)
+    return file
+
+
+def _find_file(flag: str, environ: Mapping[str, str]) -> tuple[Path | None, str]:
+    if flag:
+        return Path(flag).expanduser(), "--config"
+    if variable := environ.get(CONFIG_VARIABLE, ""):
+        return Path(variable).expanduser(), CONFIG_VARIABLE
+    try:
+        present = DEFAULT_FILE.exists()
+    except OSError:
+        present = True
+    return (DEFAULT_FILE, "the default place") if present else (None, "")
+
+
+def _read_file(path: Path, named_by: str) -> _File:
+    try:
+        with path.open("rb") as stream:
+            body = stream.read(MAX_FILE + 1)
+        if len(body) > MAX_FILE:
+            raise ConfigError(f"{path}: larger than {MAX_FILE} bytes; is this the right file?")
+        table = tomllib.loads(body.decode())
+    except OSError as problem:
+        raise ConfigError(
+            f"{path}: cannot be read: {problem.strerror or problem}",
+            hint=f"it was named by {named_by}",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text, as TOML must be") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+        raise ConfigError(f"{path}: is not TOML: {problem}") from None
+    try:
+        file = msgspec.convert(table, _File)
+    except msgspec.ValidationError as problem:
+        raise _explain(path, table, str(problem)) from None
+    return _check_file(file, path)
+
+
+def _explain(path: Path, table: Mapping[str, Any], problem: str) -> ConfigError:
+    """``Expected `str`, got `int` - at `$.registry[0].url``` in the words of the file."""
+    said, _, at = problem.partition(" - at `")
+    key = at.rstrip("`").removeprefix("$").lstrip(".")
+    unknown = re.search(r"unknown field `(.*)`", said)
+    if unknown is None:
+        words = said.replace("`", "").replace("Object missing required field", "lacks the key")
+        words = words[0].lower() + words[1:]
+        key = re.sub(r"^(.*)\[\.\.\.\]", lambda found: _guilty(table, found[1]), key)
+        return ConfigError(f"{path}: {key or 'the file'}: {words}")
+    name = unknown[1]
+    section = re.sub(r"\[\d+\]", "", key)
+    known = _SECTIONS[section].__struct_fields__ if section in _SECTIONS else ()
+    near = difflib.get_close_matches(name, known, 1)
+    full = f"{key}.{name}" if key else name
+    return ConfigError(
+        f"{path}: unknown key {full}",
+        hint=f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}",
+    )
+
+
+def _guilty(table: Mapping[str, Any], section: str) -> str:
+    """The key in a section of free names whose value is of the wrong type; msgspec does not say."""
+    values: Any = table
+    for part in section.split("."):
+        values = values[part]
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, _FREE_NAMES[section])
+        except msgspec.ValidationError:
+            return f'{section}."{name}"'
+    return section
+
+
+def _check_file(file: _File, path: Path) -> _File:
+    base = path.parent
+    for index, registry in enumerate(file.registry):
+        _check_registry(registry, f"{path}: registry[{index}]")
+    clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)
+    for feed in file.feeds:
+        if feed not in FEEDS:
+            near = difflib.get_close_matches(feed, FEEDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(FEEDS)}"
+            raise ConfigError(f"{path}: unknown key feeds.{feed}", hint=hint)
+    return msgspec.structs.replace(
+        file,
+        database=_check_database(file.database, f"{path}: database", base),
+        cluster=_check_clusters(clusters, f"{path}: cluster"),
+        registry=tuple(_rooted(registry, base) for registry in file.registry),
+        apt=msgspec.structs.replace(
+            file.apt, keyrings=tuple(_path(k, base) for k in file.apt.keyrings)
+        ),
+    )
+
+
+def _rooted(registry: RegistrySetting, base: Path) -> RegistrySetting:
+    return msgspec.structs.replace(
+        registry,
+        ca=registry.ca and _path(registry.ca, base),
+        password_file=registry.password_file and _path(registry.password_file, base),
+    )
+
+
+def _check_registry(registry: RegistrySetting, where: str) -> None:
+    try:
+        url = urlsplit(registry.url)
+        host, password = url.hostname, url.password
+        _ = url.port
+    except ValueError as problem:
+        raise ConfigError(f"{where}.url: {registry.url!r} is not a URL: {problem}") from None
+    if url.scheme not in ("https", "http") or not host:
+        raise ConfigError(
+            f"{where}.url: {hide_secrets(registry.url)!r} is not the address of a registry",
+            hint="write https://registry.example.org",
+        )
+    if url.username or password:
+        raise ConfigError(
+            f"{where}.url: credentials do not belong into the address",
+            hint="give username and password_file, or log in with docker login",
+        )
+    if (registry.username is None) != (registry.password_file is None):
+        missing = "password_file" if registry.password_file is None else "username"
+        raise ConfigError(f"{where}.{missing}: username and password_file go together")
+    for index, pattern in enumerate(registry.exclude_tags):
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError) as problem:
+            raise ConfigError(
+                f"{where}.exclude_tags[{index}]: {pattern!r} is no regular expression: {problem}"
+            ) from None
+
+
+def _check_clusters(clusters: tuple[ClusterSetting, ...], where: str) -> tuple[ClusterSetting, ...]:
+    seen: set[str] = set()
+    for cluster in clusters:
+        if not _CLUSTER_NAME.fullmatch(cluster.name):
+            raise ConfigError(
+                f"{where}: {cluster.name!r} cannot name a cluster",
+                hint="letters, digits, dots, dashes and underscores can",
+            )
+        if cluster.name in seen:
+            raise ConfigError(f"{where}: two clusters are named {cluster.name!r}")
+        seen.add(cluster.name)
+    return clusters
+
+
+def _check_database(text: str, where: str, base: Path | str = "") -> str:
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return _path(text, base)
+    if scheme == "postgres":
+        return f"postgresql://{rest}"
+    if scheme not in _DATABASE_SCHEMES or not rest.strip("/"):
+        raise ConfigError(
+            f"{where}: {hide_secrets(text)!r} is not a database that we know",
+            hint="a path, sqlite:////absolute/path or postgresql://user@host/name is",
+        )
+    return text
+
+
+def _path(text: str, base: Path | str) -> str:
+    if text == IN_CLUSTER:
+        return text
+    # unlike Path.expanduser it leaves ~nobody-of-that-name alone instead of raising
+    return os.path.join(base, os.path.expanduser(text)) if text else text  # noqa: PTH111, PTH118
