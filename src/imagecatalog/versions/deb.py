@@ -1,0 +1,90 @@
+"""The order of Debian versions (deb-version(7)) as a byte key that ``memcmp`` sorts as dpkg does.
+
+A key is the epoch, the upstream version and the revision one after another. Each part is a run of
+non-digits and numbers in turn, so only three kinds of byte must be kept apart: ``~`` is lower than
+a number or an end, and these are lower than letters, which are lower than all other characters.
+"""
+
+from __future__ import annotations
+
+import re
+
+from imagecatalog.errors import BadName
+
+MAX_LENGTH = 1024
+"""Characters of a version; a real one has fewer than a hundred."""
+
+_END = b"\x02"
+_FIRST_NUMBER = 0x10
+"""Numbers below 128 are one byte from here on."""
+_FIRST_LONG = 0x90
+"""Above them: how many bytes follow, then the bytes, big-endian."""
+_HUGE = b"\xb0"
+"""Above those, from 19 digits on: how many digits follow, then the digits."""
+_FIRST_CHARACTER = 0xC0
+
+_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-.:"
+_TABLE = bytes.maketrans(
+    b"~" + _CHARACTERS.encode(),
+    b"\x01" + bytes(range(_FIRST_CHARACTER, _FIRST_CHARACTER + len(_CHARACTERS))),
+)
+_DIGITS = re.compile(rb"[0-9]+")
+_EPOCH = re.compile(r"[0-9]+")
+_UPSTREAM = re.compile(r"[A-Za-z0-9.+\-~:]+")
+_REVISION = re.compile(r"[A-Za-z0-9.+~]+")
+_MAX_EPOCH = 2**31 - 1
+
+
+def key(version: str) -> bytes:
+    """The key of a version: equal for two that dpkg calls equal, as ``1.0`` and ``1.00-0``.
+
+    Raises BadName for what deb-version(7) does not allow. Like dpkg it lets the upstream part
+    begin with a letter.
+    """
+    epoch, colon, rest = version.partition(":")
+    if not colon:
+        epoch, rest = "0", version
+    upstream, dash, revision = rest.rpartition("-")
+    if not dash:
+        upstream, revision = rest, "0"
+    if not (
+        len(version) <= MAX_LENGTH
+        and _EPOCH.fullmatch(epoch)
+        and int(epoch) <= _MAX_EPOCH
+        and _UPSTREAM.fullmatch(upstream)
+        and _REVISION.fullmatch(revision)
+    ):
+        raise BadName(f"{version[:80]!r} is not a Debian version")
+    return _DIGITS.sub(_number, epoch.encode()) + _part(upstream) + _part(revision)
+
+
+def sort_key(version: str) -> bytes:
+    """As ``key``, but an invalid version gets a key too, below those of all valid ones."""
+    try:
+        return key(version)
+    except BadName:
+        return b"\x00" + version[:MAX_LENGTH].encode("utf-8", "replace")
+
+
+def compare(left: str, right: str) -> int:
+    """-1, 0 or 1 as the left version is earlier than, equal to or later than the right one."""
+    first, second = key(left), key(right)
+    return (first > second) - (first < second)
+
+
+def _part(text: str) -> bytes:
+    """The key of an upstream version or a revision; where a number could stand, none means 0."""
+    if not text[-1].isdigit():
+        text += "0"
+    return _DIGITS.sub(_number, text.encode("ascii").translate(_TABLE)) + _END
+
+
+def _number(match: re.Match[bytes]) -> bytes:
+    digits = match[0].lstrip(b"0")
+    if len(digits) > 18:
+        return _HUGE + len(digits).to_bytes(2, "big") + digits
+    value = int(digits or b"0")
+    if value < 128:
+        return bytes((_FIRST_NUMBER + value,))
+    body = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return bytes((_FIRST_LONG + len(body),)) + body
