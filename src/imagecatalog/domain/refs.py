@@ -55,9 +55,8 @@ _PLATFORM_OS = re.compile(
 )
 _PLATFORM_PART = re.compile(r"[A-Za-z0-9_.-]+")
 _SYSTEMS = frozenset(
-    ("aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux", "macos")
-    + ("netbsd", "openbsd", "plan9", "solaris", "wasip1", "windows", "zos")
-)
+    ["aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux", "macos"]
+).union(["netbsd", "openbsd", "plan9", "solaris", "wasip1", "windows", "zos"])
 _ARCHITECTURES = {
     "i386": ("386", None),
     "x86_64": ("amd64", None),
