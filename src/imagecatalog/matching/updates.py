@@ -1,0 +1,150 @@
+"""Judges package versions against the archives that their set-up names: each once, for all images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
+from imagecatalog.matching.candidates import Available, Policy
+from imagecatalog.store import apt, updates
+from imagecatalog.store.apt import ReleaseRow, SetupRow
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.updates import Judged
+from imagecatalog.versions import sort_key
+
+
+class _Archive(Struct, frozen=True):
+    source: AptSource
+    release: ReleaseRow
+    indices: Sequence[apt.IndexRow]
+
+
+def trust_of(source: AptSource, keyrings: Sequence[Keyring]) -> bytes:
+    """What tells two sources of one suite apart: the keys by which each would believe it."""
+    told = hashlib.sha256(repr((source.trusted, source.check_valid_until, source.signed_by)).encode())
+    if not source.trusted:
+        for keyring in usable_keyrings(source, keyrings):
+            told.update(hashlib.sha256(keyring.data).digest())
+    return told.digest()
+
+
+def usable_keyrings(source: AptSource, keyrings: Sequence[Keyring]) -> tuple[Keyring, ...]:
+    """The keyrings that apt would believe for a source (sources.list(5), ``Signed-By``)."""
+    paths = {path.lstrip("/") for path in source.signed_by if path.startswith("/")}
+    if paths:
+        return tuple(ring for ring in keyrings if ring.path.lstrip("/") in paths)
+    return tuple(ring for ring in keyrings if ring.path.lstrip("/").startswith("etc/apt/trusted.gpg"))
+
+
+def judge(c: Connection, *, setups: Iterable[int] | None = None) -> int:
+    """Bring every verdict under the set-ups up to date; how many package versions changed theirs.
+
+    A set-up whose archives are as they were, and which has no new packages, costs one look.
+    """
+    changed = 0
+    for row in apt.list_setups(c, setups):
+        changed += _judge_setup(c, row)
+    updates.keep_sums(c)
+    return changed
+
+
+def _judge_setup(c: Connection, row: SetupRow) -> int:
+    archives, problems, checked = _archives(c, row.setup)
+    problem = "; ".join(dict.fromkeys([*row.setup.problems, *problems])) or None
+    inputs = _fingerprint(archives)
+    unmoved = inputs == row.inputs and not row.pending
+    if unmoved and (problem, checked) == (row.problem, row.checked):
+        return 0
+    rows = [] if unmoved else _judge_packages(c, row, archives)
+    apt.save_setup(
+        c, row.id, problem=problem, checked=checked, inputs=inputs, changed=bool(rows)
+    )
+    return len(rows)
+
+
+def _archives(
+    c: Connection, setup: AptSetup
+) -> tuple[list[_Archive], list[str], datetime | None]:
+    """The archives that were ever read, what is wrong with any, and the oldest good moment."""
+    found, problems = [], []
+    moments: list[datetime | None] = []
+    for source in setup.sources:
+        release = apt.find_release(c, source.uri, source.suite, trust_of(source, setup.keyrings))
+        if release is None:
+            problems.append(f"{source.uri} {source.suite} was never fetched")
+            moments.append(None)
+            continue
+        if release.problem:
+            problems.append(release.problem)
+        moments.append(release.good)
+        wanted = set(source.components)
+        architectures = set(source.architectures or setup.architectures) | {"all"}
+        indices = [
+            index
+            for index in apt.list_indices(c, release.id)
+            if (index.component in wanted or not wanted) and index.architecture in architectures
+        ]
+        found.append(_Archive(source, release, indices))
+    if not setup.sources:
+        problems.append("its apt sources name no archive")
+    good = [moment for moment in moments if moment is not None]
+    return found, problems, min(good) if len(good) == len(moments) and good else None
+
+
+def _fingerprint(archives: Iterable[_Archive]) -> bytes:
+    told = hashlib.sha256()
+    for archive in archives:
+        told.update(repr((archive.source.uri, archive.source.suite, archive.release.facts)).encode())
+        for index in archive.indices:
+            told.update(repr((index.component, index.architecture, index.fingerprint)).encode())
+    return told.digest()
+
+
+def _judge_packages(c: Connection, row: SetupRow, archives: Sequence[_Archive]) -> list[Judged]:
+    policy = Policy(row.setup.pins)
+    native = row.setup.architectures[0]
+    offers = _offers(c, row.id, native, archives)
+    changed = []
+    for old in updates.list_judged(c, row.id):
+        package = old.package
+        arch = native if package.arch == "all" else package.arch
+        choice = policy.choose(package, offers.get((package.name, arch), ()))
+        new = Judged(
+            old.number,
+            package,
+            True,  # noqa: FBT003
+            choice and choice.version,
+            bool(choice and choice.security),
+            choice and choice.origin,
+        )
+        if new != old:
+            changed.append(new)
+    updates.save_judged(c, row.id, changed)
+    return changed
+
+
+def _offers(
+    c: Connection, setup_id: int, native: str, archives: Sequence[_Archive]
+) -> dict[tuple[str, str], list[Available]]:
+    """What the archives offer, by package and architecture; ``all`` counts as the native one."""
+    offers: dict[tuple[str, str], list[Available]] = {}
+    for archive in archives:
+        site = urlsplit(archive.source.uri).hostname or ""
+        for index in archive.indices:
+            for offer in apt.list_offers(c, index.id, setup_id):
+                arch = native if offer.arch == "all" else offer.arch
+                offers.setdefault((offer.name, arch), []).append(
+                    Available(
+                        version=offer.version,
+                        key=sort_key("deb", offer.version),
+                        release=archive.release.facts,
+                        component=index.component,
+                        site=site,
+                    )
+                )
+    return offers

@@ -1,0 +1,242 @@
+"""Opens the catalog's database; the only place where transactions begin and end."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool
+
+from imagecatalog.errors import (
+    ConfigError,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseLocked,
+    DatabaseNotReady,
+    DatabaseReadOnly,
+    DatabaseTooNew,
+    NotADatabase,
+)
+from imagecatalog.store.migrations import HEAD, REVISIONS
+
+__all__ = ["Catalog", "Connection", "initialise"]
+
+_BUSY_SECONDS = 30
+
+
+def database_url(database: str) -> URL:
+    """The URL of a path (SQLite) or of a ``sqlite:`` or ``postgresql:`` URL; ConfigError otherwise."""
+    if "://" not in database:
+        return URL.create("sqlite", database=str(Path(database).expanduser()))
+    try:
+        url = make_url(database)
+    except ArgumentError:
+        raise ConfigError("the database's URL cannot be read") from None
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in ("sqlite", "postgresql+psycopg"):
+        return url
+    raise ConfigError(
+        f"no database of the kind {url.drivername!r} is supported",
+        hint="give a path, sqlite:///PATH or postgresql://…",
+    )
+
+
+class Catalog:
+    """An open catalog. Safe to share between threads; connections are not."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, database: str) -> Catalog:
+        """Open a database that ``initialise`` made; raises the DatabaseError family."""
+        url = database_url(database)
+        if url.drivername == "sqlite" and url.database and not Path(url.database).exists():
+            raise DatabaseNotReady(
+                f"there is no database at {url.database}",
+                hint=f"make it with: imagecatalog --database {url.database} init",
+            )
+        catalog = cls(_engine(url))
+        try:
+            catalog.check_revision()
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+    def check_revision(self) -> None:
+        """Raise DatabaseNotReady or DatabaseTooNew unless the schema is this release's."""
+        with self.read() as c:
+            found = _revision(c)
+        if found == HEAD:
+            return
+        name = self._engine.url.render_as_string(hide_password=True)
+        if found is not None and found not in REVISIONS:
+            raise DatabaseTooNew(
+                f"{name} was written by a newer release (its schema is {found}, ours {HEAD})",
+                hint="run that release, or restore a backup made before the upgrade",
+            )
+        raise DatabaseNotReady(
+            f"{name} is " + ("not initialised" if found is None else "of an older release"),
+            hint="run: imagecatalog init",
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is one SQLite file, and not a database server."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the catalog; nothing done with it stays."""
+        with _told(self._engine.url), self._engine.connect() as c:
+            if self.embedded:
+                yield c
+            else:
+                yield c.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: kept when the block ends, dropped whole when it raises."""
+        with (
+            _told(self._engine.url),
+            self._engine.connect() as c,
+            c.execution_options(imagecatalog_write=True).begin(),
+        ):
+            yield c
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+
+def initialise(database: str) -> None:
+    """Create or migrate a database to this release's schema; idempotent, in one transaction.
+
+    Raises DatabaseTooNew for a database of a newer release, and the DatabaseError family.
+    """
+    from imagecatalog.store.migrations.env import migrate
+
+    url = database_url(database)
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(
+                f"cannot make the folder of {url.database}: {error.strerror}"
+            ) from error
+    catalog = Catalog(_engine(url))
+    try:
+        with catalog.write() as c:
+            if (found := _revision(c)) is None or found in REVISIONS:
+                migrate(c)
+        catalog.check_revision()
+    finally:
+        catalog.close()
+
+
+def _revision(c: Connection) -> str | None:
+    if not c.dialect.has_table(c, "alembic_version"):
+        return None
+    found = c.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername != "sqlite":
+        try:
+            return create_engine(url, pool_pre_ping=True)
+        except (ImportError, NoSuchModuleError):
+            raise ConfigError(
+                "PostgreSQL needs its driver", hint="pip install 'imagecatalog[postgres]'"
+            ) from None
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # We write BEGIN ourselves: Python's own begins too late for a consistent read.
+    connection.isolation_level = None
+    for setting in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "cache_size = -65536",
+        "mmap_size = 268435456",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin_sqlite(c: Connection) -> None:
+    writes = c.get_execution_options().get("imagecatalog_write")
+    c.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+_SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str | None], ...] = (
+    (
+        ("readonly", "read-only"),
+        DatabaseReadOnly,
+        "cannot be written",
+        "check its owner and rights",
+    ),
+    (
+        ("disk is full", "no space left"),
+        DatabaseFull,
+        "has no room left on its disk",
+        "free some room",
+    ),
+    (
+        ("locked", "busy"),
+        DatabaseLocked,
+        f"was held by another process for over {_BUSY_SECONDS} s",
+        "is another imagecatalog writing to it? try again when it is done",
+    ),
+    (
+        ("not a database", "malformed", "encrypted"),
+        NotADatabase,
+        "is not a database of ours, or is damaged",
+        "give another path, or restore a backup",
+    ),
+    (
+        ("no such table", "does not exist"),
+        DatabaseNotReady,
+        "is not initialised",
+        "run: imagecatalog init",
+    ),
+    (("unable to open",), DatabaseError, "cannot be opened", "check the path and its rights"),
+)
+
+
+@contextmanager
+def _told(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into sentences."""
+    try:
+        yield
+    except DBAPIError as error:
+        name = (
+            url.database if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
+        )
+        text = str(error.orig).lower()
+        for words, kind, sentence, hint in _SQLITE:
+            if any(word in text for word in words):
+                raise kind(f"the database {name} {sentence}", hint=hint) from error
+        if error.connection_invalidated or url.drivername != "sqlite":
+            first = str(error.orig).strip().splitlines()[0]
+            raise DatabaseError(f"the database {name} does not answer: {first}") from error
+        raise

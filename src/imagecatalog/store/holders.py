@@ -1,0 +1,99 @@
+"""Which images hold a package: from its versions by their chunks and sets, never image by image."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Join, and_, func, select
+
+from imagecatalog.domain.answers import Holder
+from imagecatalog.domain.packages import Package
+from imagecatalog.store.images import best_names, count_running
+from imagecatalog.store.page import Page, make_cursor, read_cursor
+from imagecatalog.store.schema import (
+    manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_version,
+)
+from imagecatalog.versions import sort_key
+
+__all__ = ["list_holders", "list_versions"]
+
+
+def list_versions(c: Connection, name: str) -> tuple[tuple[Package, int], ...]:
+    """The versions of a package that some image holds, newest first, with how many images do."""
+    columns = [package_version.c[field] for field in Package.__struct_fields__]
+    rows = c.execute(
+        select(*columns, func.count(manifest.c.id))
+        .select_from(_holding())
+        .where(package_version.c.name == name)
+        .group_by(package_version.c.id)
+        .order_by(package_version.c.key.desc(), package_version.c.arch)
+    )
+    return tuple((Package(*values), count) for *values, count in rows)
+
+
+def list_holders(
+    c: Connection,
+    name: str,
+    *,
+    below: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Page[Holder]:
+    """The images that hold a binary package, the oldest version first.
+
+    ``below`` keeps versions that sort before it in the package's own ecosystem (deb).
+    """
+    place = read_cursor(after, tuple[bytes, int, int])
+    query = (
+        select(
+            package_version.c.key,
+            package_version.c.id,
+            manifest.c.id,
+            manifest.c.digest,
+            package_version.c.version,
+        )
+        .select_from(_holding())
+        .where(package_version.c.name == name)
+        .order_by(package_version.c.key, package_version.c.id, manifest.c.id)
+    )
+    if below is not None:
+        query = query.where(package_version.c.key < sort_key("deb", below))
+    if place is not None:
+        key, version, number = place
+        query = query.where(
+            (package_version.c.key > key)
+            | and_(package_version.c.key == key, package_version.c.id > version)
+            | and_(package_version.c.id == version, manifest.c.id > number)
+        )
+    if limit is not None:
+        query = query.limit(limit + 1)
+    rows = list(c.execute(query))
+    more = limit is not None and len(rows) > limit
+    rows = rows[:limit]
+    images = [row[2] for row in rows]
+    names = best_names(c, images)
+    running = count_running(c, images)
+    items = tuple(
+        Holder(
+            image=names.get(number, str(digest)),
+            digest=str(digest),
+            package=name,
+            version=version,
+            running=running.get(number, 0),
+        )
+        for _, _, number, digest, version in rows
+    )
+    return Page(items, make_cursor(*rows[-1][:3]) if more else None)
+
+
+def _holding() -> Join:
+    """Package versions joined with the images that hold them."""
+    return (
+        package_version.join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == package_version.c.id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .join(manifest, manifest.c.set_id == package_set_chunk.c.set_id)
+    )

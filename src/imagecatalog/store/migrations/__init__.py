@@ -1,0 +1,9 @@
+"""The steps from one schema to the next, oldest first."""
+
+from __future__ import annotations
+
+REVISIONS = ("0001",)
+"""Every schema that this release can migrate from, and its own."""
+
+HEAD = REVISIONS[-1]
+"""This release's schema."""

@@ -1,0 +1,287 @@
+"""What runs and what ran: containers as intervals between scans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+
+from imagecatalog.domain.answers import Place
+from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.store.dialect import batches, insert_new
+from imagecatalog.store.schema import cluster, run, run_image
+
+Key = tuple[str, str, str, str, str, int]
+
+
+class RunImage(Struct, frozen=True):
+    """An image as runtimes name it."""
+
+    id: int
+    image: str
+    image_id: str
+
+
+class RunRow(Struct, frozen=True):
+    """One container's interval."""
+
+    id: int
+    cluster: str
+    namespace: str
+    workload: str
+    pod_name: str
+    container: str
+    kind: str
+    run_image_id: int
+    since: datetime
+    seen: datetime
+
+
+class AliveImage(Struct, frozen=True):
+    """An image that runs, with how many containers run it."""
+
+    run_image_id: int
+    image: str
+    image_id: str
+    manifest_id: int | None
+    index_id: int | None
+    matched_by: str | None
+    containers: int
+
+
+class RunFilter(Struct, frozen=True):
+    """Which runs are asked for; None means all."""
+
+    cluster: str | None = None
+    namespace: str | None = None
+    at: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.cluster is not None:
+            found.append(cluster.c.name == self.cluster)
+        if self.namespace is not None:
+            found.append(run.c.namespace == self.namespace)
+        if self.at is None:
+            found.append(run.c.until.is_(None))
+        else:
+            found.append(run.c.since <= self.at)
+            found.append(or_(run.c.until.is_(None), run.c.until > self.at))
+        return found
+
+
+def record_scan(
+    c: Connection, name: str, containers: Iterable[RunningContainer], *, at: datetime
+) -> tuple[int, int, int]:
+    """Take one whole scan of a cluster: how many containers run, appeared and ended.
+
+    A scan not newer than the last one changes nothing of what runs. Containers the scan did not
+    see end at ``at``; the others go on.
+    """
+    number, last = _put_cluster(c, name)
+    items = set(containers)
+    if last is not None and at <= last:
+        return len(items), 0, 0
+    images = _put_run_images(c, {(item.image, item.image_id) for item in items})
+    found: dict[Key, RunningContainer] = {
+        (
+            item.namespace,
+            item.workload,
+            item.pod_name,
+            item.container,
+            item.kind,
+            images[item.image, item.image_id],
+        ): item
+        for item in items
+    }
+    columns = (
+        run.c.namespace,
+        run.c.workload,
+        run.c.pod_name,
+        run.c.container,
+        run.c.kind,
+        run.c.run_image_id,
+    )
+    alive: dict[Key, int] = {
+        (row[1], row[2], row[3], row[4], row[5], row[6]): row[0]
+        for row in c.execute(
+            select(run.c.id, *columns).where(run.c.cluster_id == number, run.c.until.is_(None))
+        )
+    }
+    ended = [alive[key] for key in alive.keys() - found.keys()]
+    for batch in batches(ended):
+        c.execute(update(run).where(run.c.id.in_(batch)).values(until=at, seen=last or at))
+    new = sorted(found.keys() - alive.keys())
+    names = [column.name for column in columns]
+    insert_new(
+        c,
+        run,
+        [
+            dict(zip(names, key, strict=True)) | {"cluster_id": number, "since": at, "seen": at}
+            for key in new
+        ],
+    )
+    c.execute(update(cluster).where(cluster.c.id == number).values(last_scan=at))
+    return len(found), len(new), len(ended)
+
+
+def _put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
+    insert_new(c, cluster, [{"name": name}])
+    row = c.execute(select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)).one()
+    return row.id, row.last_scan
+
+
+def _put_run_images(c: Connection, names: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    insert_new(c, run_image, [{"image": image, "image_id": id_} for image, id_ in sorted(names)])
+    found: dict[tuple[str, str], int] = {}
+    for batch in batches({image for image, _ in names}):
+        query = select(run_image.c.image, run_image.c.image_id, run_image.c.id).where(
+            run_image.c.image.in_(batch)
+        )
+        found.update(((image, id_), number) for image, id_, number in c.execute(query))
+    return found
+
+
+def list_unmatched(c: Connection) -> list[RunImage]:
+    """Images that run and that the catalog could not name, or only by their tag."""
+    alive = select(run.c.run_image_id).where(run.c.until.is_(None))
+    query = select(run_image.c.id, run_image.c.image, run_image.c.image_id).where(
+        or_(run_image.c.manifest_id.is_(None), run_image.c.matched_by == "tag"),
+        run_image.c.id.in_(alive),
+    )
+    return [RunImage(*row) for row in c.execute(query)]
+
+
+def save_match(
+    c: Connection, number: int, *, manifest_id: int, index_id: int | None, matched_by: str
+) -> None:
+    """Note which image it is that runtimes name so."""
+    c.execute(
+        update(run_image)
+        .where(run_image.c.id == number)
+        .values(manifest_id=manifest_id, index_id=index_id, matched_by=matched_by)
+    )
+
+
+def list_alive(c: Connection, wanted: RunFilter = RunFilter()) -> list[AliveImage]:  # noqa: B008
+    """Every image that runs (or ran at the filter's moment), with its number of containers."""
+    counts = select(run.c.run_image_id, func.count().label("containers")).group_by(
+        run.c.run_image_id
+    )
+    if wanted.cluster is not None:
+        counts = counts.join(cluster, cluster.c.id == run.c.cluster_id)
+    counted = counts.where(*wanted.conditions()).subquery()
+    query = select(
+        run_image.c.id,
+        run_image.c.image,
+        run_image.c.image_id,
+        run_image.c.manifest_id,
+        run_image.c.index_id,
+        run_image.c.matched_by,
+        counted.c.containers,
+    ).join(counted, counted.c.run_image_id == run_image.c.id)
+    return [AliveImage(*row) for row in c.execute(query)]
+
+
+def list_places(
+    c: Connection,
+    run_images: Sequence[int],
+    wanted: RunFilter = RunFilter(),  # noqa: B008
+) -> dict[int, list[Place]]:
+    """The workloads that run each of these: by cluster, namespace and name."""
+    places: dict[int, list[Place]] = {}
+    columns = (cluster.c.name, run.c.namespace, run.c.workload)
+    for batch in batches(run_images):
+        query = (
+            select(run.c.run_image_id, *columns, func.count())
+            .join(cluster, cluster.c.id == run.c.cluster_id)
+            .where(run.c.run_image_id.in_(batch), *wanted.conditions())
+            .group_by(run.c.run_image_id, *columns)
+            .order_by(*columns)
+        )
+        for number, name, namespace, workload, count in c.execute(query):
+            place = Place(cluster=name, namespace=namespace, workload=workload, containers=count)
+            places.setdefault(number, []).append(place)
+    return places
+
+
+def list_runs(
+    c: Connection,
+    wanted: RunFilter,
+    *,
+    run_images: Sequence[int] | None = None,
+    after: Sequence[Any] | None = None,
+    limit: int | None = None,
+) -> list[RunRow]:
+    """Containers by cluster, namespace, workload, pod and container, from ``after`` on."""
+    order = (
+        cluster.c.name,
+        run.c.namespace,
+        run.c.workload,
+        run.c.pod_name,
+        run.c.container,
+        run.c.id,
+    )
+    query: Select[Any] = (
+        select(
+            run.c.id,
+            cluster.c.name,
+            run.c.namespace,
+            run.c.workload,
+            run.c.pod_name,
+            run.c.container,
+            run.c.kind,
+            run.c.run_image_id,
+            run.c.since,
+            run.c.seen,
+            run.c.until,
+            cluster.c.last_scan,
+        )
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(*wanted.conditions())
+        .order_by(*order)
+    )
+    if run_images is not None:
+        query = query.where(run.c.run_image_id.in_(run_images))
+    if after is not None:
+        query = query.where(_beyond(order, after))
+    if limit is not None:
+        query = query.limit(limit)
+    return [
+        RunRow(
+            row.id,
+            row.name,
+            row.namespace,
+            row.workload,
+            row.pod_name,
+            row.container,
+            row.kind,
+            row.run_image_id,
+            row.since,
+            row.last_scan if row.until is None else row.seen,
+        )
+        for row in c.execute(query)
+    ]
+
+
+def _beyond(columns: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> ColumnElement[bool]:
+    """Rows after a place in the order of these columns."""
+    steps = [
+        and_(
+            *(before == value for before, value in zip(columns[:i], place[:i], strict=True)),
+            columns[i] > place[i],
+        )
+        for i in range(len(columns))
+    ]
+    return or_(*steps)
+
+
+def list_clusters(c: Connection) -> dict[str, datetime | None]:
+    """Every cluster ever scanned, with its last whole scan."""
+    return dict(
+        c.execute(select(cluster.c.name, cluster.c.last_scan).order_by(cluster.c.name)).tuples()
+    )

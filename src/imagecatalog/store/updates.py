@@ -1,0 +1,312 @@
+"""What apt would upgrade: for each set-up and package version, and summed up for sets that run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, and_, select, tuple_, update
+
+from imagecatalog.domain.answers import Update
+from imagecatalog.domain.packages import Package
+from imagecatalog.store.dialect import batches, insert_new, upsert
+from imagecatalog.store.packages import list_held
+from imagecatalog.store.schema import (
+    apt_setup,
+    manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_update,
+    package_version,
+    run,
+    run_image,
+    setup_chunk,
+    verdict,
+)
+
+_DECODER = msgspec.msgpack.Decoder(list[int])
+
+
+class Judged(Struct, frozen=True):
+    """A package version under a set-up, with what was found of it."""
+
+    number: int
+    package: Package
+    judged: bool
+    candidate: str | None
+    security: bool
+    origin: str | None
+
+
+class Sum(Struct, frozen=True):
+    """The updates of a package set under a set-up."""
+
+    security: int
+    updates: int
+    members: tuple[int, ...]
+    """Ids of the package versions that have an update."""
+
+
+class SetupState(Struct, frozen=True):
+    """What stands beside every verdict under a set-up."""
+
+    problem: str | None
+    checked: datetime | None
+    pending: bool
+
+
+Pair = tuple[int, int]
+"""A set-up's and a package set's id."""
+
+
+def enrol(c: Connection, setup_id: int, set_id: int) -> None:
+    """Have every package of the set judged under the set-up; what is there already stays."""
+    known = select(setup_chunk.c.chunk_id).where(setup_chunk.c.setup_id == setup_id)
+    chunks = c.scalars(
+        select(package_set_chunk.c.chunk_id).where(
+            package_set_chunk.c.set_id == set_id, package_set_chunk.c.chunk_id.not_in(known)
+        )
+    ).all()
+    if not chunks:
+        return
+    insert_new(c, setup_chunk, [{"setup_id": setup_id, "chunk_id": chunk} for chunk in chunks])
+    c.execute(update(apt_setup).where(apt_setup.c.id == setup_id).values(pending=True))
+    members = c.scalars(
+        select(package_chunk_member.c.package_version_id)
+        .where(package_chunk_member.c.chunk_id.in_(chunks))
+        .distinct()
+    )
+    insert_new(
+        c,
+        package_update,
+        [
+            {"setup_id": setup_id, "package_version_id": number, "judged": False, "security": False}
+            for number in members
+        ],
+    )
+
+
+def enrol_missing(c: Connection) -> None:
+    """Enrol every (set-up, set) of the images once more, for those whose set-up was changed."""
+    pairs = c.execute(
+        select(manifest.c.setup_id, manifest.c.set_id)
+        .where(manifest.c.setup_id.is_not(None), manifest.c.set_id.is_not(None))
+        .where(manifest.c.own_setup_id.is_(None))
+        .distinct()
+    ).tuples()
+    for setup_id, set_id in list(pairs):
+        enrol(c, setup_id, set_id)
+
+
+def list_judged(c: Connection, setup_id: int) -> list[Judged]:
+    """Every package version under a set-up."""
+    columns = [package_version.c[name] for name in Package.__struct_fields__]
+    query = (
+        select(
+            package_version.c.id,
+            package_update.c.judged,
+            package_update.c.candidate,
+            package_update.c.security,
+            package_update.c.origin,
+            *columns,
+        )
+        .join(package_update, package_update.c.package_version_id == package_version.c.id)
+        .where(package_update.c.setup_id == setup_id)
+    )
+    return [
+        Judged(number, Package(*values), judged, candidate, security, origin)
+        for number, judged, candidate, security, origin, *values in c.execute(query)
+    ]
+
+
+def save_judged(c: Connection, setup_id: int, rows: Iterable[Judged]) -> None:
+    """Write what was found; only rows that changed should come."""
+    for batch in batches(rows):
+        upsert(
+            c,
+            package_update,
+            [
+                {
+                    "setup_id": setup_id,
+                    "package_version_id": row.number,
+                    "judged": True,
+                    "candidate": row.candidate,
+                    "security": row.security,
+                    "origin": row.origin,
+                }
+                for row in batch
+            ],
+        )
+
+
+def list_states(c: Connection, setups: Collection[int]) -> dict[int, SetupState]:
+    """What stands beside the verdicts under these set-ups."""
+    states: dict[int, SetupState] = {}
+    for batch in batches(set(setups)):
+        query = select(
+            apt_setup.c.id, apt_setup.c.problem, apt_setup.c.checked, apt_setup.c.pending
+        ).where(apt_setup.c.id.in_(batch))
+        states.update((number, SetupState(*values)) for number, *values in c.execute(query))
+    return states
+
+
+def list_running_pairs(c: Connection) -> list[Pair]:
+    """The (set-up, set) of every image that runs, once each."""
+    return list(
+        c.execute(
+            select(manifest.c.setup_id, manifest.c.set_id)
+            .where(
+                manifest.c.setup_id.is_not(None),
+                manifest.c.set_id.is_not(None),
+                manifest.c.id.in_(
+                    select(run_image.c.manifest_id)
+                    .join(run, run.c.run_image_id == run_image.c.id)
+                    .where(run.c.until.is_(None), run_image.c.manifest_id.is_not(None))
+                ),
+            )
+            .distinct()
+        ).tuples()
+    )
+
+
+def sum_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
+    """The updates of each set: from those kept where they are fresh, else added up now."""
+    wanted = set(pairs)
+    sums = _find_sums(c, wanted)
+    by_setup: dict[int, list[int]] = {}
+    for setup_id, set_id in wanted - sums.keys():
+        by_setup.setdefault(setup_id, []).append(set_id)
+    for setup_id, sets in by_setup.items():
+        sums |= _add_up(c, setup_id, sets)
+    return sums
+
+
+def keep_sums(c: Connection) -> None:
+    """Keep the sum of every set that runs, and drop those of sets that no longer do."""
+    pairs = set(list_running_pairs(c))
+    fresh = _find_sums(c, pairs)
+    sums = sum_up(c, pairs - fresh.keys())
+    generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).tuples())
+    upsert(
+        c,
+        verdict,
+        [
+            {
+                "setup_id": setup_id,
+                "set_id": set_id,
+                "generation": generations[setup_id],
+                "security": found.security,
+                "updates": found.updates,
+                "members": msgspec.msgpack.encode(found.members),
+            }
+            for (setup_id, set_id), found in sums.items()
+        ],
+    )
+    kept = set(c.execute(select(verdict.c.setup_id, verdict.c.set_id)).tuples())
+    for batch in batches(kept - pairs):
+        c.execute(verdict.delete().where(tuple_(verdict.c.setup_id, verdict.c.set_id).in_(batch)))
+
+
+def _find_sums(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Sum]:
+    sums = {}
+    columns = (verdict.c.security, verdict.c.updates, verdict.c.members)
+    for batch in batches(pairs):
+        query = (
+            select(verdict.c.setup_id, verdict.c.set_id, *columns)
+            .join(
+                apt_setup,
+                and_(
+                    apt_setup.c.id == verdict.c.setup_id,
+                    apt_setup.c.generation == verdict.c.generation,
+                ),
+            )
+            .where(verdict.c.set_id.in_([set_id for _, set_id in batch]))
+        )
+        for setup_id, set_id, security, updates, members in c.execute(query):
+            if (setup_id, set_id) in pairs:
+                sums[setup_id, set_id] = Sum(security, updates, tuple(_DECODER.decode(members)))
+    return sums
+
+
+def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum]:
+    members: dict[int, list[int]] = {set_id: [] for set_id in sets}
+    security = dict.fromkeys(sets, 0)
+    for batch in batches(sets):
+        query = (
+            select(
+                package_set_chunk.c.set_id,
+                package_update.c.package_version_id,
+                package_update.c.security,
+            )
+            .join(
+                package_chunk_member,
+                package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+            )
+            .join(
+                package_update,
+                package_update.c.package_version_id == package_chunk_member.c.package_version_id,
+            )
+            .where(
+                package_set_chunk.c.set_id.in_(batch),
+                package_update.c.setup_id == setup_id,
+                package_update.c.candidate.is_not(None),
+            )
+        )
+        for set_id, number, is_security in c.execute(query):
+            members[set_id].append(number)
+            security[set_id] += is_security
+    return {
+        (setup_id, set_id): Sum(security[set_id], len(numbers), tuple(numbers))
+        for set_id, numbers in members.items()
+    }
+
+
+def list_updates(c: Connection, sums: dict[Pair, Sum]) -> dict[Pair, tuple[Update, ...]]:
+    """The updates of each set in full: security first, then by package and architecture."""
+    by_setup: dict[int, set[int]] = {}
+    for (setup_id, _), found in sums.items():
+        by_setup.setdefault(setup_id, set()).update(found.members)
+    updates: dict[Pair, Update] = {}
+    for setup_id, numbers in by_setup.items():
+        for batch in batches(numbers):
+            for number, item in _read_updates(c, setup_id, batch):
+                updates[setup_id, number] = item
+    answers = {}
+    for (setup_id, set_id), found in sums.items():
+        held = set(list_held(c, set_id)) if found.members else set()
+        items = [_hold(updates[setup_id, number], held) for number in found.members]
+        items.sort(key=lambda item: (not item.security, item.package, item.arch))
+        answers[setup_id, set_id] = tuple(items)
+    return answers
+
+
+def _hold(item: Update, held: set[str]) -> Update:
+    if f"{item.package}:{item.arch}" in held:
+        return msgspec.structs.replace(item, held=True)
+    return item
+
+
+def _read_updates(
+    c: Connection, setup_id: int, numbers: Sequence[int]
+) -> Iterable[tuple[int, Update]]:
+    query = (
+        select(package_version, package_update)
+        .join(package_update, package_update.c.package_version_id == package_version.c.id)
+        .where(package_update.c.setup_id == setup_id, package_version.c.id.in_(numbers))
+    )
+    for row in c.execute(query):
+        yield (
+            row.id,
+            Update(
+                package=row.name,
+                type=row.type,
+                arch=row.arch,
+                source=row.source,
+                installed=row.version,
+                candidate=row.candidate,
+                security=row.security,
+                origin=row.origin or "",
+            ),
+        )
