@@ -1,0 +1,502 @@
+"""A cluster's list of pods, from a server on this machine that speaks the list protocol."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import gzip
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from imagecatalog.config import ClusterSetting
+from imagecatalog.errors import (
+    AccessDenied,
+    BadDocument,
+    Missing,
+    RateLimited,
+    SourceUnavailable,
+    TooLarge,
+    TooSlow,
+)
+from imagecatalog.sources.kube import KubeLimits, list_running
+
+Answer = Callable[["Handler", dict[str, str]], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    answers: list[Answer]
+    asked: list[dict[str, str]]
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        self.asked.append(query | {"path": url.path, "auth": self.headers.get("Authorization", "")})
+        answers = self.answers
+        with contextlib.suppress(ConnectionError):
+            (answers.pop(0) if len(answers) > 1 else answers[0])(self, query)
+
+    def say(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class Server:
+    """A server with its kubeconfig; ``answers`` are given in turn, the last one for ever."""
+
+    def __init__(self, tmp_path: Path, context: ssl.SSLContext | None = None) -> None:
+        self.handler = type("Stub", (Handler,), {"answers": [], "asked": []})
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
+        self._http.daemon_threads = True
+        self._http.block_on_close = False
+        if context:
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+        scheme = "https" if context else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._http.server_port}"
+        self._path = tmp_path / "kubeconfig"
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def cluster(self, user: dict[str, Any] | None = None, **cluster: Any) -> ClusterSetting:
+        self._path.write_text(json.dumps(make_kubeconfig(self.url, user, **cluster)))
+        return ClusterSetting("eqiad", str(self._path))
+
+    @property
+    def asked(self) -> list[dict[str, str]]:
+        return self.handler.asked
+
+    def answer(self, *answers: Answer) -> None:
+        self.handler.answers[:] = answers
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    stub = Server(tmp_path)
+    yield stub
+    stub.close()
+
+
+def make_kubeconfig(url: str, user: dict[str, Any] | None = None, **cluster: Any) -> dict[str, Any]:
+    context: dict[str, Any] = {"cluster": "c"} | ({"user": "u"} if user else {})
+    return {
+        "current-context": "x",
+        "clusters": [{"name": "c", "cluster": {"server": url} | cluster}],
+        "contexts": [{"name": "x", "context": context}],
+        "users": [{"name": "u", "user": user}] if user else [],
+    }
+
+
+def pod(name: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "shop", "uid": name},
+        "spec": {"containers": [{"name": "main", "image": "registry.example.org/web:1"}]},
+        "status": {"phase": "Running"},
+    }
+
+
+def page(*names: str, following: str = "", pack: bool = False) -> Answer:
+    items = [pod(name) for name in names]
+    body = {"kind": "PodList", "metadata": {"continue": following}, "items": items}
+    data = json.dumps(body).encode()
+    if pack:
+        return lambda handler, query: handler.say(200, gzip.compress(data), Content_Encoding="gzip")
+    return lambda handler, query: handler.say(200, data)
+
+
+def status(code: int, message: str = "", **headers: str) -> Answer:
+    body = json.dumps({"kind": "Status", "message": message, "code": code}).encode()
+    return lambda handler, query: handler.say(code, body, **headers)
+
+
+def names(cluster: ClusterSetting, **limits: Any) -> list[str]:
+    waits: list[float] = []
+    found = list_running(cluster, limits=KubeLimits(**limits), sleep=waits.append)
+    return [container.pod_name for container in found]
+
+
+def test_pages_are_followed_with_a_limit_and_without_resource_version(server: Server) -> None:
+    server.answer(page("a", "b", following="t/1=", pack=True), page("c", following="t2"), page())
+
+    assert names(server.cluster()) == ["a", "b", "c"]
+    assert [asked.get("continue") for asked in server.asked] == [None, "t/1=", "t2"]
+    assert {asked["limit"] for asked in server.asked} == {"500"}
+    assert {asked["path"] for asked in server.asked} == {"/api/v1/pods"}
+    assert all("resourceVersion" not in asked for asked in server.asked)
+
+
+def test_a_server_behind_a_path(server: Server) -> None:
+    server.answer(page("a"))
+    server.url += "/k8s/clusters/c-1"
+
+    assert names(server.cluster()) == ["a"]
+    assert server.asked[0]["path"] == "/k8s/clusters/c-1/api/v1/pods"
+
+
+def test_only_one_page_is_asked_for_before_it_is_wanted(server: Server) -> None:
+    server.answer(page("a", following="t"), page("b"))
+
+    running = list_running(server.cluster())
+    next(running)
+
+    assert len(server.asked) == 1
+    assert len(list(running)) == 1
+
+
+def test_an_expired_list_begins_again_and_no_pod_comes_twice(server: Server) -> None:
+    server.answer(page("a", "b", following="t"), status(410), page("b", "c", following="u"), page())
+
+    assert names(server.cluster()) == ["a", "b", "c"]
+    assert [asked.get("continue") for asked in server.asked] == [None, "t", None, "u"]
+
+
+def test_a_list_that_always_expires_is_given_up(server: Server) -> None:
+    server.answer(page("a", following="t"), *[status(410)] * 4)
+
+    with pytest.raises(SourceUnavailable, match="expired 4 times"):
+        names(server.cluster())
+    assert len(server.asked) == 5
+
+
+def test_a_server_that_repeats_itself_is_given_up(server: Server) -> None:
+    server.answer(page("a", following="t"))
+    with pytest.raises(SourceUnavailable, match="repeats a page"):
+        names(server.cluster())
+
+    server.answer(*[page("a", following=str(n % 3)) for n in range(9)])
+    with pytest.raises(SourceUnavailable, match="more than 5 pages"):
+        names(server.cluster(), pages=5)
+
+
+def test_a_refused_list_says_which_right_is_missing(server: Server) -> None:
+    server.answer(status(403, 'pods is forbidden: User "reader" cannot list resource "pods"'))
+
+    with pytest.raises(AccessDenied, match=r'cluster eqiad: .*User "reader" cannot list') as caught:
+        names(server.cluster())
+
+    assert "ClusterRole" in str(caught.value.hint)
+    assert len(server.asked) == 1
+
+
+def test_refused_credentials_name_the_kubeconfig(server: Server) -> None:
+    server.answer(status(401, "Unauthorized"))
+    cluster = server.cluster({"token": "hush"})
+
+    with pytest.raises(AccessDenied) as caught:
+        names(cluster)
+
+    assert cluster.kubeconfig in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert server.asked[0]["auth"] == "Bearer hush"
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "tries"),
+    [
+        (404, Missing, 1),
+        (400, SourceUnavailable, 1),
+        (302, SourceUnavailable, 1),
+        (429, RateLimited, 4),
+        (500, SourceUnavailable, 4),
+        (503, SourceUnavailable, 4),
+    ],
+)
+def test_answers_that_are_no_list(
+    server: Server, code: int, error: type[SourceUnavailable], tries: int
+) -> None:
+    server.answer(status(code, "no", Location="http://127.0.0.1:9/"))
+
+    with pytest.raises(error, match="cluster eqiad"):
+        names(server.cluster())
+    assert len(server.asked) == tries
+
+
+def test_a_busy_server_is_asked_again_when_it_said(server: Server) -> None:
+    waits: list[float] = []
+    server.answer(status(429, Retry_After="7"), status(503), page("a"))
+
+    found = list(list_running(server.cluster(), sleep=waits.append))
+
+    assert [container.pod_name for container in found] == ["a"]
+    assert waits == [7.0, 1.0]
+
+
+def test_a_server_that_asks_for_more_patience_than_there_is(server: Server) -> None:
+    server.answer(status(429, Retry_After="250"))
+
+    with pytest.raises(RateLimited) as caught:
+        names(server.cluster(), seconds=60)
+
+    assert caught.value.retry_after == 250
+    assert len(server.asked) == 1
+
+
+def half_a_body(handler: Handler, query: dict[str, str]) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"kind":"PodList"')
+    handler.close_connection = True
+
+
+def drip(handler: Handler, query: dict[str, str]) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(100):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.02)
+
+
+def nothing(handler: Handler, query: dict[str, str]) -> None:
+    time.sleep(0.5)
+    handler.close_connection = True
+
+
+def bomb(handler: Handler, query: dict[str, str]) -> None:
+    handler.say(200, gzip.compress(b" " * (8 << 20)), Content_Encoding="gzip")
+
+
+def test_half_a_body_is_asked_for_again_and_then_named(server: Server) -> None:
+    server.answer(half_a_body, page("a"))
+    assert names(server.cluster()) == ["a"]
+
+    server.answer(half_a_body)
+    with pytest.raises(SourceUnavailable, match="broke off"):
+        names(server.cluster())
+
+
+def test_bodies_that_are_too_slow_or_too_large_or_wrong(server: Server) -> None:
+    server.answer(drip)
+    with pytest.raises(TooSlow, match="no whole list within"):
+        names(server.cluster(), seconds=0.2)
+
+    server.answer(nothing)
+    with pytest.raises(SourceUnavailable, match="did not answer in time"):
+        names(server.cluster(), silence=0.1, attempts=1)
+
+    server.answer(bomb)
+    with pytest.raises(TooLarge):
+        names(server.cluster(), page_bytes=1 << 20)
+
+    server.answer(lambda handler, query: handler.say(200, b"<html>a login page</html>"))
+    with pytest.raises(BadDocument, match="cluster eqiad: the list of pods cannot be read"):
+        names(server.cluster())
+
+
+def test_a_server_that_is_not_there(server: Server, tmp_path: Path) -> None:
+    cluster = server.cluster()
+    server.close()
+
+    with pytest.raises(SourceUnavailable, match="cannot be reached") as caught:
+        names(cluster)
+    assert str(tmp_path) in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a kubeconfig"),
+        ("a: [", "is not YAML"),
+        ("[]", "is not a kubeconfig"),
+        ("\xff", "kubeconfig"),
+        ("{}", "lacks 'clusters'"),
+        ("{clusters: [], contexts: []}", "names no current context"),
+        ("{clusters: [], contexts: [], current-context: x}", "Context 'x' not found"),
+        (json.dumps(make_kubeconfig("kube.example.org")), "not the address of an API server"),
+        (json.dumps(make_kubeconfig("https://kube.example.org:x")), "kubeconfig"),
+        (
+            json.dumps(make_kubeconfig("https://k", **{"certificate-authority": "absent.pem"})),
+            "absent.pem: No such file",
+        ),
+        (
+            json.dumps(make_kubeconfig("https://k", **{"certificate-authority-data": "!"})),
+            "kubeconfig",
+        ),
+        (
+            json.dumps(make_kubeconfig("https://k", **{"certificate-authority-data": "YQ=="})),
+            "certificate or key",
+        ),
+        (
+            json.dumps(
+                make_kubeconfig(
+                    "https://k", {"client-certificate": "absent", "client-key": "absent"}
+                )
+            ),
+            "No such file",
+        ),
+    ],
+)
+def test_kubeconfigs_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text, encoding="latin-1")
+
+    with pytest.raises(SourceUnavailable, match=said) as caught:
+        names(ClusterSetting("eqiad", str(path)))
+
+    assert "cluster eqiad" in str(caught.value)
+    assert caught.value.hint
+
+
+def test_kubeconfigs_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, said in [(tmp_path / "absent", "No such file"), (tmp_path, "directory")]:
+        with pytest.raises(SourceUnavailable, match=said):
+            names(ClusterSetting("eqiad", str(path)))
+
+
+def test_the_service_account_of_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    with pytest.raises(SourceUnavailable, match="in-cluster"):
+        names(ClusterSetting("eqiad", "in-cluster"))
+
+
+def plugin(tmp_path: Path, script: str) -> dict[str, Any]:
+    path = tmp_path / "plugin"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    version = "client.authentication.k8s.io/v1"
+    environ = [{"name": "TOKEN", "value": "from-plugin"}]
+    return {"exec": {"apiVersion": version, "command": str(path), "args": ["-x"], "env": environ}}
+
+
+def test_a_token_of_a_credential_plugin(server: Server, tmp_path: Path) -> None:
+    server.answer(page("a"))
+    user = plugin(tmp_path, """echo "{\\"status\\": {\\"token\\": \\"$TOKEN\\"}}" """)
+
+    assert names(server.cluster(user)) == ["a"]
+    assert server.asked[0]["auth"] == "Bearer from-plugin"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo log in first >&2; exit 3", "left with 3: log in first"),
+        ("echo '{}'", "printed no token"),
+        ("""echo '{"status": {"token": 3}}'""", "printed no token"),
+    ],
+)
+def test_a_plugin_that_fails(server: Server, tmp_path: Path, script: str, said: str) -> None:
+    with pytest.raises(AccessDenied, match=said) as caught:
+        names(server.cluster(plugin(tmp_path, script)))
+    assert str(caught.value.hint).endswith("plugin -x")
+
+
+def test_a_plugin_that_is_not_installed(server: Server) -> None:
+    absent = {"apiVersion": "v1", "command": "no-such-plugin", "installHint": "get it"}
+
+    with pytest.raises(AccessDenied, match="no-such-plugin is not installed: get it"):
+        names(server.cluster({"exec": absent}))
+
+
+def test_a_token_file_beside_the_kubeconfig(server: Server, tmp_path: Path) -> None:
+    server.answer(page("a"))
+    (tmp_path / "token").write_text("from-file\n")
+
+    assert names(server.cluster({"tokenFile": "token"})) == ["a"]
+    assert server.asked[0]["auth"] == "Bearer from-file"
+
+    with pytest.raises(AccessDenied, match="absent not found"):
+        names(server.cluster({"tokenFile": "absent"}))
+
+
+class Authority:
+    """A private certificate authority and what it signs, as PEM files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "private authority")])
+        self.file = self._sign("ca", self._name, self._key, ca=True)[0]
+
+    def issue(self, name: str) -> tuple[str, str]:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        return self._sign(name, subject, ec.generate_private_key(ec.SECP256R1()), ca=False)
+
+    def _sign(
+        self, name: str, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool
+    ) -> tuple[str, str]:
+        now = dt.datetime.now(dt.UTC)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        certificate, secret = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate.write_bytes(made.public_bytes(pem))
+        form, open_key = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        secret.write_bytes(key.private_bytes(pem, form, open_key))
+        return str(certificate), str(secret)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def secure_server(tmp_path: Path, authority: Authority) -> Iterator[Server]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server"))
+    context.load_verify_locations(authority.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    stub = Server(tmp_path, context)
+    yield stub
+    stub.close()
+
+
+def test_a_client_certificate_and_a_private_authority(
+    secure_server: Server, authority: Authority
+) -> None:
+    secure_server.answer(page("a"))
+    certificate, key = authority.issue("reader")
+
+    def inline(path: str) -> str:
+        return base64.b64encode(Path(path).read_bytes()).decode()
+
+    by_name = {"client-certificate": certificate, "client-key": Path(key).name}
+    by_value = {"client-certificate-data": inline(certificate), "client-key-data": inline(key)}
+    trusted = {"certificate-authority": authority.file}
+    inlined = {"certificate-authority-data": inline(authority.file)}
+
+    assert names(secure_server.cluster(by_name, **trusted)) == ["a"]
+    assert names(secure_server.cluster(by_value, **inlined)) == ["a"]
+
+
+def test_a_certificate_of_an_unknown_authority(secure_server: Server) -> None:
+    with pytest.raises(SourceUnavailable, match="is not to be trusted") as caught:
+        names(secure_server.cluster())
+
+    assert "certificate-authority" in str(caught.value.hint)
