@@ -90,9 +90,10 @@ def _guard(event: str, args: tuple[Any, ...]) -> None:
         return
     if event == "socket.getaddrinfo" and not _is_loopback(args[0]):
         raise socket.gaierror(socket.EAI_NONAME, f"tests reach the loopback alone, not {args[0]}")
-    if event == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
-        if not _is_loopback(args[1][0]):
-            raise ConnectionRefusedError(f"tests reach the loopback alone, not {args[1][0]}")
+    if event != "socket.connect" or args[0].family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    if not _is_loopback(args[1][0]):
+        raise ConnectionRefusedError(f"tests reach the loopback alone, not {args[1][0]}")
 
 
 sys.addaudithook(_guard)
@@ -157,7 +158,9 @@ def _url(dsn: str, database: str) -> str:
     """The URL of another database on the server of a DSN, in whichever of its two forms."""
     parts = conninfo.conninfo_to_dict(dsn)
     options = "&".join(
-        f"{key}={value}" for key, value in parts.items() if key not in ("dbname", "user", "password")
+        f"{key}={value}"
+        for key, value in parts.items()
+        if key not in ("dbname", "user", "password")
     )
     user = str(parts.get("user") or "")
     if password := parts.get("password"):

@@ -162,7 +162,17 @@ def test_the_glossary_has_every_verdict(status: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["candidate", "catalog", "digest", "image", "interval", "package set", "tag", "unknown", "verdict"],
+    [
+        "candidate",
+        "catalog",
+        "digest",
+        "image",
+        "interval",
+        "package set",
+        "tag",
+        "unknown",
+        "verdict",
+    ],
 )
 def test_the_glossary_has_the_words_the_design_rests_on(word: str) -> None:
     assert word in [known.lower() for known in _words()]
