@@ -1,0 +1,229 @@
+"""The few files of a layer that tell what is installed and where updates come from.
+
+A layer is a tar stream of changes (OCI image specification 1.1, layer.md). It is read once from
+its first byte to its last in bounded memory; of its files only the wanted ones are kept.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from imagecatalog.domain.contents import LayerEntry
+from imagecatalog.domain.images import Descriptor
+from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries
+from imagecatalog.formats.dpkg import parse_status
+from imagecatalog.formats.tar import Member, TarReader, show
+from imagecatalog.formats.unpack import Bounds, Unpacked
+
+READER_VERSION = 1
+"""Raised whenever the same layer would give another reading: layers are then read again."""
+
+_DPKG = ("var/lib/dpkg", "usr/lib/dpkg", "usr/lib/sysimage/dpkg")
+"""The database, and where images that keep it read-only link it to."""
+_STATUS_FILES = frozenset(f"{folder}/status" for folder in _DPKG)
+_STATUS_FOLDERS = frozenset(f"{folder}/status.d" for folder in _DPKG)
+
+OTHER_DATABASES = {
+    "lib/apk/db/installed": "apk",
+    "usr/lib/apk/db/installed": "apk",
+    **{
+        f"{folder}/rpm/{name}": "rpm"
+        for folder in ("var/lib", "usr/lib/sysimage", "usr/share")
+        for name in ("Packages", "Packages.db", "rpmdb.sqlite")
+    },
+}
+"""Package databases that are noticed and not read, and what kind each is."""
+
+WANTED_FILES = frozenset(
+    {
+        "etc/os-release",
+        "usr/lib/os-release",
+        "etc/debian_version",
+        "etc/apt/sources.list",
+        "etc/apt/preferences",
+        "etc/apt/trusted.gpg",
+        *_STATUS_FILES,
+        *(f"{folder}/arch" for folder in _DPKG),
+        *OTHER_DATABASES,
+    }
+)
+_KEYS = (".gpg", ".asc", ".pgp")
+_FOLDERS: dict[str, tuple[str, ...]] = {
+    "etc/apt": _KEYS,
+    "etc/apt/sources.list.d": (".list", ".sources"),
+    "etc/apt/preferences.d": ("",),
+    "etc/apt/trusted.gpg.d": _KEYS,
+    "etc/apt/keyrings": ("",),
+    "usr/share/keyrings": ("",),
+    "usr/local/share/keyrings": ("",),
+    **dict.fromkeys(_STATUS_FOLDERS, ("",)),
+}
+WANTED_FOLDERS = frozenset(_FOLDERS)
+"""Folders whose files are wanted, some only by their ending."""
+
+
+def _ancestors(path: str) -> set[str]:
+    parts = path.split("/")
+    return {"/".join(parts[:depth]) for depth in range(len(parts))}
+
+
+_ANCESTORS = frozenset(WANTED_FOLDERS).union(*map(_ancestors, WANTED_FILES | WANTED_FOLDERS))
+"""Folders above something wanted, the root as an empty path: what becomes of them matters."""
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+
+class Limits(Bounds, frozen=True, kw_only=True):
+    """How much we read of one layer; what goes beyond is a problem of that layer."""
+
+    entries: int = 1_000_000
+    """So many entries are refused; the largest real layers have half as many."""
+    path: int = 4096
+    """Bytes of a path, as Linux has it (PATH_MAX)."""
+    depth: int = 256
+    """Folders above a file."""
+    kept: int = 20_000
+    """Entries that are kept."""
+    status: int = 64 << 20
+    """Bytes of a dpkg status file."""
+    file: int = 1 << 20
+    """Bytes of any other wanted file: a larger one, as the keyring of all Debian developers,
+    is known to be there and not read."""
+    total: int = 128 << 20
+    """Bytes of all wanted files together."""
+
+
+_LIMITS = Limits()
+
+
+def read_layer(
+    stream: BinaryIO,
+    descriptor: Descriptor,
+    *,
+    limits: Limits = _LIMITS,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[LayerEntry, ...]:
+    """The wanted entries of a layer in the order of its archive; ``stream`` is read to its end.
+
+    gzip, zstd and plain tar are told by their first bytes, whatever the media type says. Raises
+    ``BadDocument`` or one of its kinds (see ``errors``), all naming the layer; errors of the
+    stream itself pass through.
+    """
+    where = f"layer {descriptor.digest}"
+    unpacked = Unpacked(stream, where, limits, clock)
+    archive = TarReader(unpacked, where)
+    entries = tuple(_Sieve(archive, where, limits).walk())
+    unpacked.drain()
+    return entries
+
+
+class _Sieve:
+    """Lets the wanted members of an archive through, as entries."""
+
+    def __init__(self, archive: TarReader, where: str, limits: Limits) -> None:
+        self._archive, self._where, self._limits = archive, where, limits
+        self._total = 0
+
+    def walk(self) -> list[LayerEntry]:
+        limits = self._limits
+        kept: list[LayerEntry] = []
+        for count, member in enumerate(self._archive, 1):
+            if count >= limits.entries:
+                raise TooManyEntries(self._where, f"has {limits.entries} entries or more")
+            if entry := self._sift(member):
+                kept.append(entry)
+                if len(kept) > limits.kept:
+                    raise TooManyEntries(
+                        self._where, f"has more than {limits.kept} package and apt files"
+                    )
+        return kept
+
+    def _sift(self, member: Member) -> LayerEntry | None:
+        path = self._clean(member.name)
+        folder, _, name = path.rpartition("/")
+        if name.startswith(_WHITEOUT):
+            return _whiteout(folder, name)
+        if member.type == b"5":
+            return LayerEntry(path, "directory") if path and path in _ANCESTORS else None
+        if (path and path in _ANCESTORS) or is_wanted(path):
+            return self._keep(path, member)
+        return None
+
+    def _keep(self, path: str, member: Member) -> LayerEntry:
+        if member.type == b"2":
+            target = member.target.decode(errors="backslashreplace")
+            return LayerEntry(path, "link", target=target[: self._limits.path])
+        if member.type == b"1":
+            return LayerEntry(path, "file", target=self._clean(member.target))
+        if path in OTHER_DATABASES:
+            return LayerEntry(path, "file", data=b"")
+        if member.type != b"0" or path in _ANCESTORS or member.sparse:
+            return LayerEntry(path, "file")
+        return self._read(path, member)
+
+    def _read(self, path: str, member: Member) -> LayerEntry:
+        is_status = path in _STATUS_FILES
+        if is_status and member.size > self._limits.status:
+            raise TooLarge(self._where, f"{path} has {member.size} bytes")
+        if not is_status and member.size > self._limits.file:
+            return LayerEntry(path, "file")
+        self._total += member.size
+        if self._total > self._limits.total:
+            raise TooLarge(
+                self._where, f"has over {self._limits.total} bytes of package and apt files"
+            )
+        data = self._archive.read_body(member)
+        if not is_status and path.rpartition("/")[0] not in _STATUS_FOLDERS:
+            return LayerEntry(path, "file", data=data)
+        database = parse_status(io.BytesIO(data), path, with_status=is_status)
+        return LayerEntry(path, "file", database=database)
+
+    def _clean(self, name: bytes) -> str:
+        """A member's path from the root; an absolute name means the same as a relative one.
+
+        Runtimes disagree about a name that leads out of the tree: docker and podman refuse the
+        layer, containerd keeps the file inside. So we do not know what is in such an image.
+        """
+        if len(name) > self._limits.path:
+            raise TooDeep(self._where, f"has a path of {len(name)} bytes: {show(name)}")
+        path = name.decode(errors="backslashreplace")
+        if path.startswith("./"):
+            path = path[2:]
+        parts: list[str] = []
+        for part in path.split("/"):
+            if part == "..":
+                if not parts:
+                    raise BadDocument(
+                        self._where, f"has an entry that leads out of the tree: {show(name)}"
+                    )
+                parts.pop()
+            elif part not in ("", "."):
+                parts.append(part)
+        if len(parts) > self._limits.depth:
+            raise TooDeep(self._where, f"has a path of {len(parts)} folders: {show(name)}")
+        return "/".join(parts)
+
+
+def is_wanted(path: str) -> bool:
+    """Whether the file at this path is kept, should a layer have it."""
+    if path in WANTED_FILES:
+        return True
+    folder, _, name = path.rpartition("/")
+    if not name.endswith(_FOLDERS.get(folder, ())):
+        return False
+    return not (folder in _STATUS_FOLDERS and name.endswith(".md5sums"))
+
+
+def _whiteout(folder: str, name: str) -> LayerEntry | None:
+    if name == _OPAQUE:
+        return LayerEntry(folder, "opaque") if folder in _ANCESTORS else None
+    if not (hidden := name.removeprefix(_WHITEOUT)):
+        return None
+    path = f"{folder}/{hidden}" if folder else hidden
+    if path in _ANCESTORS or is_wanted(path):
+        return LayerEntry(path, "whiteout")
+    return None
