@@ -23,7 +23,7 @@ def read_stanzas(text: str) -> Iterator[Numbered]:
     A line that is neither a field nor a continuation is passed over. Of a field that comes twice
     in a stanza the last counts.
     """
-    fields: Stanza = {}
+    fields: dict[str, list[str]] = {}
     start, last = 0, ""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.rstrip("\r")
@@ -31,16 +31,20 @@ def read_stanzas(text: str) -> Iterator[Numbered]:
             continue
         if not line:
             if fields:
-                yield Numbered(start, fields)
+                yield _numbered(start, fields)
             fields, last = {}, ""
         elif line[0] in " \t":
             if last:
-                fields[last] += "\n" + line.strip()
+                fields[last].append(line.strip())
         else:
             name, colon, value = line.partition(":")
             last = name.strip().lower() if colon else ""
             if last:
                 start = start if fields else number
-                fields[last] = value.strip()
+                fields[last] = [value.strip()]
     if fields:
-        yield Numbered(start, fields)
+        yield _numbered(start, fields)
+
+
+def _numbered(start: int, fields: dict[str, list[str]]) -> Numbered:
+    return Numbered(start, {name: "\n".join(lines) for name, lines in fields.items()})
