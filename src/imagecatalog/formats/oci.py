@@ -117,13 +117,13 @@ class _Config(_Platform):
     rootfs: _RootFs | None = None
 
 
-def parse_manifest(raw: RawManifest) -> ImageManifest | ImageIndex:
+def parse_manifest(raw: RawManifest, where: str | None = None) -> ImageManifest | ImageIndex:
     """What the bytes say; a body without ``mediaType`` is what ``raw.media_type`` calls it.
 
     Raises ``ManifestSchema1``, ``TooLarge``, ``TooDeep``, ``TooManyEntries``, or ``BadDocument`` for
     all else, also for bytes that could be read both as an image and as an index (CVE-2021-41190).
     """
-    where = f"manifest {raw.digest}"
+    where = where or f"manifest {raw.digest}"
     given = raw.media_type.partition(";")[0].strip().lower()
     if given in SCHEMA1_TYPES:
         raise ManifestSchema1(where)

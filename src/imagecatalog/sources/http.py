@@ -7,7 +7,6 @@ Whatever goes wrong below comes out as ``SourceUnavailable`` (or a child of it),
 from __future__ import annotations
 
 import email.utils
-import io
 import socket
 import ssl
 import threading
@@ -31,6 +30,7 @@ from imagecatalog.errors import (
     TooLarge,
     TooSlow,
 )
+from imagecatalog.sources.bodies import open_chunks
 
 T = TypeVar("T")
 BODY_LIMIT = 16 * 1024 * 1024
@@ -152,13 +152,8 @@ class Http:
         with ExitStack() as stack:
             response = self._persist(lambda: self._open(request, allow, stack))
             where = _plain(response.url)
-            body = _Body(self._chunks(response, where, max_bytes))
-            yield Download(
-                response.status_code,
-                response.headers,
-                io.BufferedReader(body, 65536),
-                str(response.url),
-            )
+            body = open_chunks(self._chunks(response, where, max_bytes))
+            yield Download(response.status_code, response.headers, body, str(response.url))
 
     def close(self) -> None:
         """Give back all connections."""
@@ -276,29 +271,12 @@ class Http:
             yield chunk
 
 
-class _Transient(Exception):  # noqa: N818 - a message between two functions, no error of its own
+class _Transient(Exception):
+    """A message between two functions: this may pass."""
+
     def __init__(self, error: SourceUnavailable) -> None:
         super().__init__(error.message)
         self.error = error
-
-
-class _Body(io.RawIOBase):
-    """Chunks as a file; what raises while they are made is raised by ``read``."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
 
 
 def _trust(ca: str | None) -> ssl.SSLContext:
