@@ -1,0 +1,146 @@
+"""What may be asked, checked by pydantic, and what is answered, described from the structs.
+
+The answers' schemas are generated from ``domain.answers``, whose structs are what is encoded: the
+description cannot drift from the bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from imagecatalog.domain import answers
+from imagecatalog.domain.answers import Status
+
+LARGEST_PAGE = 1000
+USUAL_PAGE = 100
+
+Text = Annotated[str, Field(max_length=500)]
+Cursor = Annotated[str, Field(max_length=4000)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""RFC 3339; a time without a zone is UTC."""
+
+
+class Question(BaseModel):
+    """Query parameters; one that we do not know is refused, for it would silently not filter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TableQuestion(Question):
+    """A list that is always whole."""
+
+    format: Annotated[Literal["json", "csv"], Field(description="CSV also by `….csv`.")] = "json"
+
+
+class ListQuestion(TableQuestion):
+    """A page of a list."""
+
+    limit: Annotated[
+        int | None,
+        Field(ge=1, le=LARGEST_PAGE, description="Items a page; 100 as JSON, all as CSV."),
+    ] = None
+    after: Annotated[Cursor | None, Field(description="`next` of the page before.")] = None
+
+
+class ImagesQuestion(ListQuestion):
+    """Whose images."""
+
+    repository: Annotated[Text, Field(min_length=1, description="Registry and path.")]
+
+
+class RepositoriesQuestion(ListQuestion):
+    """Which repositories."""
+
+    search: Annotated[Text | None, Field(description="Part of the name.")] = None
+
+
+class PlacesQuestion(ListQuestion):
+    """Where, and which image."""
+
+    cluster: Text | None = None
+    namespace: Text | None = None
+    image: Annotated[Text | None, Field(description="Part of the name.")] = None
+
+
+class RunningQuestion(PlacesQuestion):
+    """What runs, or ran."""
+
+    at: Annotated[Moment | None, Field(description="What ran then; left out: now.")] = None
+
+
+class OutdatedQuestion(PlacesQuestion):
+    """What needs an update."""
+
+    all: Annotated[bool, Field(description="Also images that do not run.")] = False
+    security: Annotated[bool, Field(description="Security updates alone.")] = False
+    status: Annotated[Status | None, Field(description="This verdict alone.")] = None
+
+
+class HoldersQuestion(ListQuestion):
+    """Which images hold a package."""
+
+    below: Annotated[Text | None, Field(description="Versions lower than this alone.")] = None
+
+
+class SearchQuestion(Question):
+    """Anything: an image, a digest's first letters, a package, a namespace."""
+
+    q: Annotated[str, Field(min_length=1, max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault of a request: of a query parameter, or of the body at a JSON pointer."""
+
+    detail: str
+    parameter: str | None = None
+    pointer: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error (RFC 9457); ``code`` is stable, ``hint`` says what to do."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str | None = None
+    errors: tuple[Fault, ...] = ()
+
+
+ANSWERS: tuple[type[msgspec.Struct], ...] = (
+    answers.Health,
+    answers.Holder,
+    answers.ImageDetail,
+    answers.ImageSummary,
+    answers.OutdatedImage,
+    answers.Overview,
+    answers.PackageItem,
+    answers.RepositorySummary,
+    answers.RunningItem,
+    answers.SearchHit,
+    answers.TagPeriod,
+    Problem,
+)
+
+
+def describe_answers() -> dict[str, Any]:
+    """OpenAPI component schemas of all answers, by struct name."""
+    _, components = msgspec.json.schema_components(
+        ANSWERS, ref_template="#/components/schemas/{name}"
+    )
+    for name, schema in components.items():
+        if name not in {"Problem", "Fault"} and "properties" in schema:
+            # msgspec lists as required what a reader must send; we always send all of it.
+            schema["required"] = list(schema["properties"])
+    return components

@@ -1,0 +1,187 @@
+"""How answers leave over HTTP: JSON and CSV, entity tags, problems, headers.
+
+Knows no question and no page.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from imagecatalog.errors import CatalogError
+from imagecatalog.web.api.schemas import Fault, Problem
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+JSON = "application/json"
+CSV = "text/csv; charset=utf-8"
+PROBLEM = "application/problem+json"
+
+# msgspec refuses subclasses of str, such as a digest.
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def encode(value: object) -> bytes:
+    """JSON of a struct, or of anything made of them."""
+    return _encoder.encode(value)
+
+
+def respond(
+    request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The body with its strong entity tag, or 304 when the asker has it (RFC 9110, 13.1.2)."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    every = {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}
+    if _has(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=every)
+    return Response(body, media_type=media_type, headers=every)
+
+
+def _has(if_none_match: str, tag: str) -> bool:
+    known = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
+    return tag in known or known == ["*"]
+
+
+def next_link(request: Request, cursor: str | None) -> dict[str, str]:
+    """A ``Link`` header to the next page (RFC 8288), where there is one."""
+    if cursor is None:
+        return {}
+    url = request.url.include_query_params(after=cursor)
+    return {"Link": f'<{url.path}?{url.query}>; rel="next"'}
+
+
+def write_csv(fields: Sequence[str], items: Iterable[msgspec.Struct]) -> str:
+    """One line an item (RFC 4180), in the order of ``fields``; a list in a cell is JSON."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for item in items:
+        writer.writerow([_cell(getattr(item, field)) for field in fields])
+    return out.getvalue()
+
+
+def stream_csv(fields: Sequence[str], pages: Iterable[Iterable[msgspec.Struct]]) -> Iterator[str]:
+    """The heading, then each page's lines."""
+    yield ",".join(fields) + "\r\n"
+    for items in pages:
+        yield write_csv(fields, items)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case str():
+            # A spreadsheet would run a foreign text that begins so as a formula.
+            return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case int() | float():
+            return str(value)
+        case _:
+            return encode(value).decode()
+
+
+def make_problem(
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    hint: str | None = None,
+    errors: tuple[Fault, ...] = (),
+) -> Problem:
+    """A problem whose code is the status's own name unless another is given."""
+    phrase = HTTPStatus(status).phrase
+    return Problem(
+        title=phrase,
+        status=status,
+        detail=detail,
+        code=code or phrase.lower().replace(" ", "-"),
+        hint=hint,
+        errors=errors,
+    )
+
+
+def describe_error(error: CatalogError) -> Problem:
+    """Our error as a problem."""
+    return make_problem(error.http_status, error.message, code=error.code, hint=error.hint)
+
+
+def describe_faults(faults: Iterable[Mapping[str, Any]]) -> Problem:
+    """All faults that pydantic found, each where it is."""
+    errors = tuple(_fault(fault["loc"], fault["msg"]) for fault in faults)
+    many = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
+    return make_problem(422, f"The request has {many}.", code="invalid-request", errors=errors)
+
+
+def _fault(where: Sequence[str | int], message: str) -> Fault:
+    kind, *path = where
+    if kind == "body":
+        return Fault(detail=message, pointer="".join(f"/{part}" for part in path))
+    return Fault(detail=message, parameter=".".join(map(str, path)))
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """The problem as RFC 9457 has it."""
+    every = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(encode(problem), problem.status, every, PROBLEM)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person's browser asks for a page, so that an error should be one too."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get(
+        "accept", ""
+    )
+
+
+class HeadAndHeaders:
+    """Adds the security headers to all, and answers HEAD as GET without its body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, changed so."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        inner = {**scope, "method": "GET"} if is_head else scope
+        await self.app(inner, receive, send_with_headers)
+
+
+def _add_headers(message: Message) -> None:
+    present = {name.lower() for name, _ in message["headers"]}
+    message["headers"] = [
+        *message["headers"],
+        *(
+            (name.lower().encode(), value.encode())
+            for name, value in SECURITY_HEADERS.items()
+            if name.lower().encode() not in present
+        ),
+    ]

@@ -1,0 +1,78 @@
+"""The questions that both the pages and the API ask, each one call of the catalog."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from imagecatalog.domain.answers import (
+    Holder,
+    ImageSummary,
+    OutdatedImage,
+    RepositorySummary,
+    RunningItem,
+)
+from imagecatalog.planning import inspection, staleness
+from imagecatalog.store import holders, images
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.page import Page
+from imagecatalog.web.api.schemas import (
+    USUAL_PAGE,
+    HoldersQuestion,
+    ImagesQuestion,
+    OutdatedQuestion,
+    RepositoriesQuestion,
+    RunningQuestion,
+)
+
+
+def ask_outdated(c: Connection, ask: OutdatedQuestion, now: datetime) -> Page[OutdatedImage]:
+    """Images by verdict, worst first."""
+    return staleness.outdated(
+        c,
+        now=now,
+        all_images=ask.all,
+        security=ask.security,
+        status=ask.status,
+        cluster=ask.cluster,
+        namespace=ask.namespace,
+        image=ask.image,
+        limit=ask.limit or USUAL_PAGE,
+        after=ask.after,
+    )
+
+
+def ask_running(c: Connection, ask: RunningQuestion, now: datetime) -> Page[RunningItem]:
+    """Containers by cluster, namespace, workload."""
+    return staleness.running(
+        c,
+        now=now,
+        cluster=ask.cluster,
+        namespace=ask.namespace,
+        image=ask.image,
+        at=ask.at,
+        limit=ask.limit or USUAL_PAGE,
+        after=ask.after,
+    )
+
+
+def ask_images(c: Connection, ask: ImagesQuestion, now: datetime) -> Page[ImageSummary]:
+    """Images of a repository, the newest first."""
+    return inspection.list_images(
+        c, now=now, repository=ask.repository, limit=ask.limit or USUAL_PAGE, after=ask.after
+    )
+
+
+def ask_repositories(
+    c: Connection, ask: RepositoriesQuestion, _now: datetime
+) -> Page[RepositorySummary]:
+    """Repositories by name."""
+    return images.list_repositories(
+        c, search=ask.search, limit=ask.limit or USUAL_PAGE, after=ask.after
+    )
+
+
+def ask_holders(c: Connection, name: str, ask: HoldersQuestion) -> Page[Holder]:
+    """Images that hold a package."""
+    return holders.list_holders(
+        c, name, below=ask.below, limit=ask.limit or USUAL_PAGE, after=ask.after
+    )

@@ -1,0 +1,179 @@
+"""The pages: each asks what its JSON twin asks, and lays it out. No page needs a script."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
+
+from imagecatalog.domain.answers import SearchHit
+from imagecatalog.planning import inspection, search, staleness
+from imagecatalog.store import health, holders, images
+from imagecatalog.web import questions
+from imagecatalog.web.api.schemas import (
+    HoldersQuestion,
+    ImagesQuestion,
+    OutdatedQuestion,
+    Question,
+    RepositoriesQuestion,
+    RunningQuestion,
+)
+from imagecatalog.web.service import service_of
+from imagecatalog.web.ui import rows
+from imagecatalog.web.ui.render import link_image, render
+
+router = APIRouter(include_in_schema=False)
+Asked = TypeVar("Asked", bound=Question)
+
+OUTDATED_ROWS = 50
+RUNNING_ROWS = 250
+IMAGE_ROWS = 100
+
+
+def read_question(request: Request, kind: type[Asked], **fixed: object) -> Asked:
+    """The page's query as a question; a form's empty fields are left out. All faults at once."""
+    given = {name: value for name, value in request.query_params.items() if value.strip()}
+    try:
+        return kind.model_validate({**given, **fixed})
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("query", *fault["loc"])} for fault in error.errors()]
+        raise RequestValidationError(faults) from error
+
+
+@router.get("/")
+def show_overview(request: Request) -> Response:
+    """Are we patched?"""
+    service = service_of(request)
+    now = service.clock()
+    with service.read() as c:
+        overview = staleness.overview(c, now=now)
+        found = health.list_health(c)
+    return render(
+        request,
+        "overview.html",
+        overview=overview,
+        statuses=rows.order_statuses(overview.by_status),
+        health=rows.group_health(found),
+    )
+
+
+@router.get("/outdated")
+def show_outdated(request: Request) -> Response:
+    """What needs an update, worst first?"""
+    ask = read_question(request, OutdatedQuestion, limit=OUTDATED_ROWS)
+    service = service_of(request)
+    now = service.clock()
+    with service.read() as c:
+        page = questions.ask_outdated(c, ask, now)
+        overview = staleness.overview(c, now=now)
+        found = health.list_health(c)
+    return render(
+        request,
+        "outdated.html",
+        ask=ask,
+        page=page,
+        statuses=rows.order_statuses(overview.by_status),
+        overview=overview,
+        clusters=rows.group_health(found)["cluster"],
+    )
+
+
+@router.get("/running")
+def show_running(request: Request) -> Response:
+    """What runs where, now or at a moment past?"""
+    ask = read_question(request, RunningQuestion, limit=RUNNING_ROWS)
+    service = service_of(request)
+    now = service.clock()
+    with service.read() as c:
+        page = questions.ask_running(c, ask, now)
+        overview = staleness.overview(c, now=now)
+        found = health.list_health(c)
+    return render(
+        request,
+        "running.html",
+        ask=ask,
+        page=page,
+        groups=rows.group_running(page.items),
+        overview=overview,
+        statuses=rows.order_statuses(overview.by_status),
+        clusters=rows.group_health(found)["cluster"],
+    )
+
+
+@router.get("/images")
+def show_repositories(request: Request) -> Response:
+    """Which repositories are there?"""
+    ask = read_question(request, RepositoriesQuestion, limit=IMAGE_ROWS)
+    service = service_of(request)
+    with service.read() as c:
+        page = questions.ask_repositories(c, ask, service.clock())
+    return render(request, "repositories.html", ask=ask, page=page)
+
+
+@router.get("/images/{name:path}")
+def show_repository(request: Request, name: str) -> Response:
+    """Which versions of this image are there? A name with a tag or digest is one image."""
+    if "@" in name or ":" in name.rpartition("/")[2]:
+        return RedirectResponse(link_image(name), status_code=302)
+    service = service_of(request)
+    ask = read_question(request, ImagesQuestion, repository=name, limit=IMAGE_ROWS)
+    with service.read() as c:
+        history = images.tag_history(c, name)
+        page = questions.ask_images(c, ask, service.clock())
+    return render(request, "repository.html", name=name, page=page, ask=ask, history=history)
+
+
+@router.get("/image/{reference:path}")
+def show_image(request: Request, reference: str) -> Response:
+    """Is this image all right?"""
+    service = service_of(request)
+    with service.read() as c:
+        detail = inspection.image_detail(c, reference, now=service.clock())
+    return render(request, "image.html", image=detail)
+
+
+@router.get("/image")
+def show_named_image(request: Request, ref: str) -> Response:
+    """The same for a name given as a parameter."""
+    return show_image(request, ref)
+
+
+@router.get("/packages/{name}")
+def show_package(request: Request, name: str) -> Response:
+    """Who has this package, in which version?"""
+    ask = read_question(request, HoldersQuestion, limit=IMAGE_ROWS)
+    with service_of(request).read() as c:
+        versions = holders.list_versions(c, name)
+        page = questions.ask_holders(c, name, ask)
+    return render(request, "package.html", name=name, ask=ask, page=page, versions=versions)
+
+
+@router.get("/search")
+def show_search(request: Request) -> Response:
+    """Where is it? Anything that has a name."""
+    text = request.query_params.get("q", "").strip()[:200]
+    hits: tuple[SearchHit, ...] = ()
+    if text:
+        with service_of(request).read() as c:
+            hits = search.search(c, text, limit=50)
+    return render(request, "search.html", q=text, hits=hits)
+
+
+@router.get("/health")
+def show_health(request: Request) -> Response:
+    """Can the answers be trusted: when was each source last well?"""
+    with service_of(request).read() as c:
+        found = health.list_health(c)
+    return render(request, "health.html", health=rows.group_health(found))
+
+
+@router.get("/clusters")
+@router.get("/registries")
+@router.get("/feeds")
+@router.get("/jobs")
+def redirect_health(request: Request) -> Response:
+    """The part of the health page that has it."""
+    return RedirectResponse(f"/health#{request.url.path.strip('/')}", status_code=302)

@@ -1,0 +1,188 @@
+"""Templates to pages: the environment, its filters, links, and the page of an error."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from imagecatalog.web.api.schemas import Problem
+from imagecatalog.web.http import respond
+from imagecatalog.web.service import service_of
+from imagecatalog.web.ui.rows import STATUS_SENTENCES, STATUS_WORDS, list_workloads, sum_places
+from imagecatalog.web.ui.versions import split_change
+
+HTML = "text/html; charset=utf-8"
+
+
+def link_image(reference: str) -> str:
+    """Path of an image's page, by digest or name."""
+    return f"/image/{quote(reference, safe='/:@')}"
+
+
+def link_repository(name: str) -> str:
+    """Path of a repository's page."""
+    return f"/images/{quote(name, safe='/:')}"
+
+
+def link_package(name: str) -> str:
+    """Path of a package's page."""
+    return f"/packages/{quote(name, safe='')}"
+
+
+def link_query(path: str, **parameters: object) -> str:
+    """The path with those parameters that are set."""
+    given = {
+        key: "true" if value is True else str(value) for key, value in parameters.items() if value
+    }
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def command(*words: object) -> str:
+    """A command line that a shell reads as these words; None and False are left out."""
+    return shlex.join(["imagecatalog", *(str(word) for word in words if word)])
+
+
+def show_moment(moment: datetime | None, now: datetime, never: str = "never") -> Markup:
+    """How long ago, the very moment on hover."""
+    if moment is None:
+        return escape(never)
+    moment = moment.astimezone(UTC)
+    text = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    stamp = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        stamp, text, _distance((now - moment).total_seconds())
+    )
+
+
+def _distance(seconds: float) -> str:
+    size = abs(seconds)
+    if size < 45:
+        return "just now"
+    for unit, length, most in (("min", 60, 90), ("h", 3600, 48), ("d", 86400, 730)):
+        if size < length * most:
+            span = f"{max(1, round(size / length))} {unit}"
+            break
+    else:
+        span = f"{size / 31557600:.1f} years"
+    return f"{span} ago" if seconds > 0 else f"in {span}"
+
+
+def show_change(installed: str, candidate: str | None) -> Markup:
+    """Installed → candidate in monospace, the part that changes marked."""
+    if candidate is None:
+        return Markup("<code>{}</code>").format(installed)
+    shared, old, new = split_change(installed, candidate)
+    return Markup(
+        '<span class="change"><code>{}<del>{}</del></code>'
+        '<span class="to" aria-label="to"> → </span><code>{}<ins>{}</ins></code></span>'
+    ).format(shared, old, shared, new)
+
+
+def show_image(name: str) -> Markup:
+    """An image's name, the registry faint and the tag apart, breakable where it may break."""
+    registry, slash, rest = _split_registry(name)
+    path, separator, tag = _split_tag(rest)
+    return Markup(
+        '<span class="image"><span class="registry">{}{}<wbr></span>{}'
+        '<span class="tag"><wbr>{}{}</span></span>'
+    ).format(registry, slash, Markup("/<wbr>").join(path.split("/")), separator, tag)
+
+
+def _split_registry(name: str) -> tuple[str, str, str]:
+    first, slash, rest = name.partition("/")
+    is_host = slash and ("." in first or ":" in first or first == "localhost")
+    return (first, slash, rest) if is_host else ("", "", name)
+
+
+def _split_tag(rest: str) -> tuple[str, str, str]:
+    path, at, digest = rest.partition("@")
+    if at:
+        return path, at, digest[:19]
+    folder, slash, last = rest.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return folder + slash + last, colon, tag
+
+
+def show_size(size: int) -> str:
+    """Bytes for a person; -1 where nobody said."""
+    if size < 0:
+        return "–"
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``2 images``, ``12,345 images``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def short(digest: str | None) -> str:
+    """A digest's first twelve letters after its algorithm."""
+    return "" if digest is None else digest.partition(":")[2][:12]
+
+
+def _style_version() -> str:
+    style = resources.files("imagecatalog.web").joinpath("static/style.css").read_bytes()
+    return hashlib.sha256(style).hexdigest()[:12]
+
+
+environment = Environment(
+    loader=PackageLoader("imagecatalog.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.filters |= {
+    "ago": show_moment,
+    "change": show_change,
+    "image": show_image,
+    "plural": plural,
+    "short": short,
+    "size": show_size,
+}
+environment.globals |= {
+    "command": command,
+    "link_image": link_image,
+    "link_package": link_package,
+    "link_query": link_query,
+    "link_repository": link_repository,
+    "style_version": _style_version(),
+    "sum_places": sum_places,
+    "list_workloads": list_workloads,
+    "sentences": STATUS_SENTENCES,
+    "words": STATUS_WORDS,
+}
+
+
+def render(request: Request, template: str, **values: Any) -> Response:
+    """The page; its words may hold anything, all is escaped."""
+    return respond(request, _fill(request, template, values), HTML)
+
+
+def render_problem(
+    request: Request, problem: Problem, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The page of an error."""
+    body = _fill(request, "error.html", {"problem": problem})
+    every = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(body, problem.status, every, HTML)
+
+
+def _fill(request: Request, template: str, values: Mapping[str, Any]) -> bytes:
+    page = environment.get_template(template)
+    context = {"now": service_of(request).clock(), "path": request.url.path, "q": "", **values}
+    return page.render(context).encode()

@@ -1,0 +1,97 @@
+"""Lists gathered into the rows that pages show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status
+
+STATUS_WORDS: dict[Status, str] = {
+    "security-update": "Security update",
+    "end-of-life": "End of life",
+    "update": "Update",
+    "superseded": "Superseded",
+    "unknown": "Unknown",
+    "current": "Current",
+}
+
+
+STATUS_SENTENCES: dict[Status, tuple[str, str]] = {
+    "security-update": ("needs a security update", "need a security update"),
+    "end-of-life": ("is of a release out of support", "are of a release out of support"),
+    "update": ("needs an update, not for security", "need an update, not for security"),
+    "superseded": ("has a newer version", "have a newer version"),
+    "unknown": ("could not be judged", "could not be judged"),
+    "current": ("is up to date", "are up to date"),
+}
+"""What one image, or several, of a status do."""
+
+
+@dataclass(frozen=True)
+class WorkloadRow:
+    """One image in one workload: the newest sight of it, and how many containers."""
+
+    item: RunningItem
+    containers: int
+
+
+@dataclass(frozen=True)
+class NamespaceRows:
+    """The rows of one namespace of one cluster."""
+
+    cluster: str
+    namespace: str
+    rows: tuple[WorkloadRow, ...]
+
+
+def group_running(items: Iterable[RunningItem]) -> tuple[NamespaceRows, ...]:
+    """Containers as rows by namespace; expects the order of ``running``."""
+    return tuple(
+        NamespaceRows(cluster, namespace, _workload_rows(list(group)))
+        for (cluster, namespace), group in groupby(items, lambda i: (i.cluster, i.namespace))
+    )
+
+
+def _workload_rows(items: Sequence[RunningItem]) -> tuple[WorkloadRow, ...]:
+    groups: dict[tuple[str, ...], list[RunningItem]] = {}
+    for item in items:
+        key = (item.workload, item.container, item.kind, item.image, item.digest or "")
+        groups.setdefault(key, []).append(item)
+    return tuple(
+        WorkloadRow(min(group, key=lambda item: item.since), len(group))
+        for group in groups.values()
+    )
+
+
+def sum_places(places: Iterable[Place]) -> tuple[tuple[str, int], ...]:
+    """Containers by cluster, by name."""
+    totals: dict[str, int] = {}
+    for place in places:
+        totals[place.cluster] = totals.get(place.cluster, 0) + place.containers
+    return tuple(sorted(totals.items()))
+
+
+def list_workloads(places: Iterable[Place]) -> tuple[str, ...]:
+    """``namespace/name`` of the workloads, each once however many clusters have it."""
+    names = (f"{place.namespace}/{place.workload.rpartition('/')[2]}" for place in places)
+    return tuple(dict.fromkeys(names))
+
+
+def order_statuses(by_status: dict[str, int]) -> tuple[tuple[Status, str, int], ...]:
+    """(status, its word, how many), worst first; those that later releases judge only when met."""
+    always = {"security-update", "update", "unknown", "current"}
+    return tuple(
+        (status, STATUS_WORDS[status], by_status.get(status, 0))
+        for status in STATUS_ORDER
+        if status in always or by_status.get(status)
+    )
+
+
+def group_health(found: Iterable[Health]) -> dict[str, list[Health]]:
+    """By kind, each kind there."""
+    groups: dict[str, list[Health]] = {kind: [] for kind in ("cluster", "registry", "feed", "job")}
+    for one in found:
+        groups[one.kind].append(one)
+    return groups
