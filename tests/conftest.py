@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
+# Programs of the system, for a user whose PATH leaves them out.
+os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
+
 settings.register_profile(
     "here", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
