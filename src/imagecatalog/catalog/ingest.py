@@ -18,23 +18,22 @@ ConfiguredSetups = Mapping[tuple[str, str], AptSetup]
 """By (``id version`` of the distribution, architecture of the platform): for images without apt."""
 
 
-def record_readings(
-    c: Connection, shelf: PackageShelf, manifest: ImageManifest, readings: Sequence[LayerReading]
+def record_reading(
+    c: Connection, shelf: PackageShelf, manifest: ImageManifest, reading: LayerReading
 ) -> None:
-    """Keep what was read out of layers, so that no image needs them read again."""
+    """Keep what was read out of a layer of the image, so that no image needs it read again."""
     layers.put_layers(c, manifest.layers)
-    for reading in readings:
-        layers.put_reading(c, shelf, reading)
+    layers.put_reading(c, shelf, reading)
 
 
 def record_image(
     c: Connection,
     shelf: PackageShelf,
     digest: Digest,
+    *,
     manifest: ImageManifest,
     config: ImageConfig,
     contents: ImageContents,
-    *,
     configured: ConfiguredSetups,
     reader: int,
     now: datetime,
@@ -56,7 +55,7 @@ def record_image(
             config_digest=manifest.config.digest,
             platform=str(config.platform),
             created=config.created,
-            distro_id=contents.distro and images.put_distro(c, contents.distro),
+            distro_id=None if contents.distro is None else images.put_distro(c, contents.distro),
             own_setup_id=own,
             setup_id=setup,
             set_id=set_id,

@@ -51,7 +51,9 @@ def match_images(c: Connection) -> int:
         elif reported.digest is None:
             match = _by_name(c, item.image)
         if match is not None and match[0] is not None:
-            runs.save_match(c, item.id, manifest_id=match[0], index_id=match[1], matched_by=match[2])
+            runs.save_match(
+                c, item.id, manifest_id=match[0], index_id=match[1], matched_by=match[2]
+            )
             found += 1
     return found
 

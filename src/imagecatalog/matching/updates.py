@@ -26,7 +26,9 @@ class _Archive(Struct, frozen=True):
 
 def trust_of(source: AptSource, keyrings: Sequence[Keyring]) -> bytes:
     """What tells two sources of one suite apart: the keys by which each would believe it."""
-    told = hashlib.sha256(repr((source.trusted, source.check_valid_until, source.signed_by)).encode())
+    told = hashlib.sha256(
+        repr((source.trusted, source.check_valid_until, source.signed_by)).encode()
+    )
     if not source.trusted:
         for keyring in usable_keyrings(source, keyrings):
             told.update(hashlib.sha256(keyring.data).digest())
@@ -38,7 +40,9 @@ def usable_keyrings(source: AptSource, keyrings: Sequence[Keyring]) -> tuple[Key
     paths = {path.lstrip("/") for path in source.signed_by if path.startswith("/")}
     if paths:
         return tuple(ring for ring in keyrings if ring.path.lstrip("/") in paths)
-    return tuple(ring for ring in keyrings if ring.path.lstrip("/").startswith("etc/apt/trusted.gpg"))
+    return tuple(
+        ring for ring in keyrings if ring.path.lstrip("/").startswith("etc/apt/trusted.gpg")
+    )
 
 
 def judge(c: Connection, *, setups: Iterable[int] | None = None) -> int:
@@ -61,15 +65,11 @@ def _judge_setup(c: Connection, row: SetupRow) -> int:
     if unmoved and (problem, checked) == (row.problem, row.checked):
         return 0
     rows = [] if unmoved else _judge_packages(c, row, archives)
-    apt.save_setup(
-        c, row.id, problem=problem, checked=checked, inputs=inputs, changed=bool(rows)
-    )
+    apt.save_setup(c, row.id, problem=problem, checked=checked, inputs=inputs, changed=bool(rows))
     return len(rows)
 
 
-def _archives(
-    c: Connection, setup: AptSetup
-) -> tuple[list[_Archive], list[str], datetime | None]:
+def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str], datetime | None]:
     """The archives that were ever read, what is wrong with any, and the oldest good moment."""
     found, problems = [], []
     moments: list[datetime | None] = []
@@ -99,15 +99,17 @@ def _archives(
 def _fingerprint(archives: Iterable[_Archive]) -> bytes:
     told = hashlib.sha256()
     for archive in archives:
-        told.update(repr((archive.source.uri, archive.source.suite, archive.release.facts)).encode())
+        told.update(
+            repr((archive.source.uri, archive.source.suite, archive.release.facts)).encode()
+        )
         for index in archive.indices:
             told.update(repr((index.component, index.architecture, index.fingerprint)).encode())
     return told.digest()
 
 
 def _judge_packages(c: Connection, row: SetupRow, archives: Sequence[_Archive]) -> list[Judged]:
-    policy = Policy(row.setup.pins)
     native = row.setup.architectures[0]
+    policy = Policy(row.setup.pins, native)
     offers = _offers(c, row.id, native, archives)
     changed = []
     for old in updates.list_judged(c, row.id):
@@ -117,10 +119,10 @@ def _judge_packages(c: Connection, row: SetupRow, archives: Sequence[_Archive]) 
         new = Judged(
             old.number,
             package,
-            True,  # noqa: FBT003
-            choice and choice.version,
-            bool(choice and choice.security),
-            choice and choice.origin,
+            True,
+            choice.candidate if choice else None,
+            choice.security if choice else False,
+            choice.origin if choice else None,
         )
         if new != old:
             changed.append(new)
@@ -145,6 +147,9 @@ def _offers(
                         release=archive.release.facts,
                         component=index.component,
                         site=site,
+                        source=offer.source,
+                        source_version=offer.source_version,
+                        index_architecture=index.architecture,
                     )
                 )
     return offers

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from imagecatalog.domain.apt import AptSetup, ReleaseFacts
 from imagecatalog.domain.packages import Package
@@ -63,6 +63,8 @@ class Offer(Struct, frozen=True):
     name: str
     arch: str
     version: str
+    source: str
+    source_version: str
 
 
 def put_setup(c: Connection, setup: AptSetup) -> int:
@@ -214,7 +216,16 @@ def put_index(c: Connection, fingerprint: str, packages: Iterable[Package]) -> i
             c,
             apt_package,
             [
-                {"index_id": number, "name": item.name, "arch": item.arch, "version": item.version}
+                {
+                    "index_id": number,
+                    "name": item.name,
+                    "arch": item.arch,
+                    "version": item.version,
+                    "source": None if item.source == item.name else item.source,
+                    "source_version": (
+                        None if item.source_version == item.version else item.source_version
+                    ),
+                }
                 for item in batch
             ],
         )
@@ -250,7 +261,11 @@ def list_offers(c: Connection, index_id: int, setup_id: int) -> list[Offer]:
         .join(package_update, package_update.c.package_version_id == package_version.c.id)
         .where(package_update.c.setup_id == setup_id)
     )
-    query = select(apt_package.c.name, apt_package.c.arch, apt_package.c.version).where(
-        apt_package.c.index_id == index_id, apt_package.c.name.in_(names)
-    )
+    query = select(
+        apt_package.c.name,
+        apt_package.c.arch,
+        apt_package.c.version,
+        func.coalesce(apt_package.c.source, apt_package.c.name),
+        func.coalesce(apt_package.c.source_version, apt_package.c.version),
+    ).where(apt_package.c.index_id == index_id, apt_package.c.name.in_(names))
     return [Offer(*row) for row in c.execute(query)]

@@ -43,7 +43,7 @@ MEDIA_TYPES = (
 )
 
 # Bytes that differ from their digest may be whole at the next try; other faults stay.
-_WORTH_ANOTHER_TRY = ("digest-mismatch", "truncated", "too-slow")
+_WORTH_ANOTHER_TRY = ("digest-mismatch", "member-missing", "too-slow", "truncated")
 
 
 class KnownManifest(Struct, frozen=True):
@@ -109,7 +109,7 @@ def find_manifests(
             manifest.c.digest.in_(batch)
         )
         for digest, number, kind, read_by, unknown in c.execute(query):
-            settled = kind == INDEX or (unknown not in _WORTH_ANOTHER_TRY and read_by == reader)
+            settled = unknown not in _WORTH_ANOTHER_TRY and (kind == INDEX or read_by == reader)
             found[digest] = KnownManifest(number, kind, settled)
     return found
 
@@ -154,10 +154,20 @@ def put_image(c: Connection, facts: ImageFacts, *, kind: int = IMAGE, now: datet
 
 
 def put_index(
-    c: Connection, digest: Digest, media_type: str, members: Sequence[int], *, now: datetime
+    c: Connection,
+    digest: Digest,
+    media_type: str,
+    members: Sequence[int],
+    *,
+    missing: Sequence[Digest] = (),
+    now: datetime,
 ) -> int:
-    """Write an index over images that are there."""
-    number = put_image(c, ImageFacts(digest=digest, media_type=media_type), kind=INDEX, now=now)
+    """Write an index over images that are there; ``missing`` are those that its source lacks."""
+    why = None
+    if missing:
+        why = Unknown("member-missing", f"the registry lacks its {', '.join(missing)}")
+    facts = ImageFacts(digest=digest, media_type=media_type, unknown=why)
+    number = put_image(c, facts, kind=INDEX, now=now)
     insert_new(
         c,
         index_member,
@@ -230,9 +240,9 @@ def point_tags(
     moved = {name for name, target in tags.items() if current.get(name, (0, None))[1] != target}
     if moved:
         numbers = dict(
-            c.execute(
-                select(tag.c.name, tag.c.id).where(tag.c.repository_id == repository_id)
-            ).tuples()
+            c.execute(select(tag.c.name, tag.c.id).where(tag.c.repository_id == repository_id))
+            .tuples()
+            .all()
         )
         insert_new(
             c,
@@ -244,17 +254,26 @@ def point_tags(
         )
 
 
-def list_present(c: Connection, repository_id: int) -> dict[Digest, int]:
+def list_present(c: Connection, name: str) -> dict[Digest, int]:
     """The manifests that the repository had when it was last looked at."""
     query = (
         select(manifest.c.digest, manifest.c.id)
         .join(repository_manifest, repository_manifest.c.manifest_id == manifest.c.id)
-        .where(
-            repository_manifest.c.repository_id == repository_id,
-            repository_manifest.c.gone_at.is_(None),
-        )
+        .join(repository, repository.c.id == repository_manifest.c.repository_id)
+        .where(repository.c.name == name, repository_manifest.c.gone_at.is_(None))
     )
-    return dict(c.execute(query).tuples())
+    return dict(c.execute(query).tuples().all())
+
+
+def list_current_tags(c: Connection, name: str) -> dict[str, int]:
+    """What each tag of a repository points to now."""
+    query = (
+        select(tag.c.name, tag_period.c.manifest_id)
+        .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
+        .join(repository, repository.c.id == tag.c.repository_id)
+        .where(repository.c.name == name)
+    )
+    return dict(c.execute(query).tuples().all())
 
 
 def mark_present(c: Connection, repository_id: int, manifests: Collection[int]) -> None:
@@ -298,7 +317,7 @@ def list_repository_names(c: Connection, prefix: str) -> dict[str, int]:
     query = select(repository.c.name, repository.c.id).where(
         repository.c.name.like(escaped + "%", escape="\\")
     )
-    return dict(c.execute(query).tuples())
+    return dict(c.execute(query).tuples().all())
 
 
 def count_running(c: Connection, manifests: Collection[int]) -> dict[int, int]:
@@ -416,7 +435,7 @@ def _summarise(c: Connection, rows: Sequence[tuple[int, str]]) -> tuple[Reposito
             .where(here, manifest.c.kind != INDEX)
             .group_by(repository_manifest.c.repository_id)
         )
-        images.update(c.execute(held).tuples())
+        images.update(c.execute(held).tuples().all())
         alive = (
             select(run_image.c.manifest_id)
             .join(run, and_(run.c.run_image_id == run_image.c.id, run.c.until.is_(None)))
@@ -427,7 +446,7 @@ def _summarise(c: Connection, rows: Sequence[tuple[int, str]]) -> tuple[Reposito
             .where(here, repository_manifest.c.manifest_id.in_(alive))
             .group_by(repository_manifest.c.repository_id)
         )
-        running.update(c.execute(runs).tuples())
+        running.update(c.execute(runs).tuples().all())
         current = (
             select(tag.c.repository_id, tag.c.name, tag_period.c.since)
             .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
@@ -34,7 +34,7 @@ class RunRow(Struct, frozen=True):
     workload: str
     pod_name: str
     container: str
-    kind: str
+    kind: Literal["container", "init", "ephemeral"]
     run_image_id: int
     since: datetime
     seen: datetime
@@ -283,5 +283,7 @@ def _beyond(columns: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Colu
 def list_clusters(c: Connection) -> dict[str, datetime | None]:
     """Every cluster ever scanned, with its last whole scan."""
     return dict(
-        c.execute(select(cluster.c.name, cluster.c.last_scan).order_by(cluster.c.name)).tuples()
+        c.execute(select(cluster.c.name, cluster.c.last_scan).order_by(cluster.c.name))
+        .tuples()
+        .all()
     )

@@ -318,6 +318,8 @@ apt_package = Table(
     Column("name", Text, primary_key=True, comment="binary package"),
     Column("arch", Text, primary_key=True, comment="architecture"),
     Column("version", Text, primary_key=True, comment="version on offer"),
+    Column("source", Text, comment="source package; null: of the same name"),
+    Column("source_version", Text, comment="source version; null: the same"),
     sqlite_with_rowid=False,
     comment="what an index offers",
 )

@@ -90,12 +90,16 @@ def enrol(c: Connection, setup_id: int, set_id: int) -> None:
 
 def enrol_missing(c: Connection) -> None:
     """Enrol every (set-up, set) of the images once more, for those whose set-up was changed."""
-    pairs = c.execute(
-        select(manifest.c.setup_id, manifest.c.set_id)
-        .where(manifest.c.setup_id.is_not(None), manifest.c.set_id.is_not(None))
-        .where(manifest.c.own_setup_id.is_(None))
-        .distinct()
-    ).tuples()
+    pairs = (
+        c.execute(
+            select(manifest.c.setup_id, manifest.c.set_id)
+            .where(manifest.c.setup_id.is_not(None), manifest.c.set_id.is_not(None))
+            .where(manifest.c.own_setup_id.is_(None))
+            .distinct()
+        )
+        .tuples()
+        .all()
+    )
     for setup_id, set_id in list(pairs):
         enrol(c, setup_id, set_id)
 
@@ -167,7 +171,9 @@ def list_running_pairs(c: Connection) -> list[Pair]:
                 ),
             )
             .distinct()
-        ).tuples()
+        )
+        .tuples()
+        .all()
     )
 
 
@@ -188,7 +194,7 @@ def keep_sums(c: Connection) -> None:
     pairs = set(list_running_pairs(c))
     fresh = _find_sums(c, pairs)
     sums = sum_up(c, pairs - fresh.keys())
-    generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).tuples())
+    generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).tuples().all())
     upsert(
         c,
         verdict,
@@ -204,7 +210,7 @@ def keep_sums(c: Connection) -> None:
             for (setup_id, set_id), found in sums.items()
         ],
     )
-    kept = set(c.execute(select(verdict.c.setup_id, verdict.c.set_id)).tuples())
+    kept = set(c.execute(select(verdict.c.setup_id, verdict.c.set_id)).tuples().all())
     for batch in batches(kept - pairs):
         c.execute(verdict.delete().where(tuple_(verdict.c.setup_id, verdict.c.set_id).in_(batch)))
 

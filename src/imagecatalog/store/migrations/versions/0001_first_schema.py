@@ -226,6 +226,12 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False, comment="binary package"),
         sa.Column("arch", sa.Text(), nullable=False, comment="architecture"),
         sa.Column("version", sa.Text(), nullable=False, comment="version on offer"),
+        sa.Column(
+            "source", sa.Text(), nullable=True, comment="source package; null: of the same name"
+        ),
+        sa.Column(
+            "source_version", sa.Text(), nullable=True, comment="source version; null: the same"
+        ),
         sa.ForeignKeyConstraint(
             ["index_id"], ["apt_index.id"], name=op.f("fk_apt_package_index_id")
         ),

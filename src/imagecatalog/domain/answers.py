@@ -1,0 +1,234 @@
+"""What the catalog answers: the JSON shapes of the contract, one struct each.
+
+Field order is the order of columns. Times are aware datetimes in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+Status = Literal[
+    "security-update", "update", "superseded", "end-of-life", "current", "unknown"
+]
+"""A verdict; ``superseded`` and ``end-of-life`` come with lineage and support data."""
+
+STATUS_ORDER: tuple[Status, ...] = (
+    "security-update",
+    "end-of-life",
+    "update",
+    "superseded",
+    "unknown",
+    "current",
+)
+"""Worst first."""
+
+
+class Update(Struct, frozen=True, kw_only=True):
+    """A newer version that apt would install over an installed package."""
+
+    package: str
+    type: str
+    arch: str
+    source: str
+    installed: str
+    candidate: str
+    security: bool
+    origin: str
+    """Label and codename of the archive that has it, as ``Debian-Security/bookworm-security``."""
+    held: bool = False
+    advisories: tuple[str, ...] = ()
+    severity: str | None = None
+    exploited: bool = False
+    inherited_from: str | None = None
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where an image runs: one workload."""
+
+    cluster: str
+    namespace: str
+    workload: str
+    containers: int
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """The judgement of one image; ``reason`` says why it is unknown or incomplete."""
+
+    status: Status
+    reason: str | None = None
+    security: int = 0
+    """How many packages have a security update."""
+    updates: int = 0
+    """How many packages have any update, security updates included."""
+
+
+class OutdatedImage(Struct, frozen=True, kw_only=True):
+    """One item of ``outdated``."""
+
+    image: str
+    digest: str | None
+    platform: str | None
+    distro: str | None
+    status: Status
+    reason: str | None
+    running: tuple[Place, ...]
+    updates: tuple[Update, ...]
+    newer: str | None = None
+    base: str | None = None
+
+
+class RunningItem(Struct, frozen=True, kw_only=True):
+    """One container of one pod, for as long as it was seen."""
+
+    cluster: str
+    namespace: str
+    workload: str
+    pod_name: str
+    container: str
+    kind: Literal["container", "init", "ephemeral"]
+    image: str
+    digest: str | None
+    since: datetime
+    seen: datetime
+    known: bool
+    index_digest: str | None = None
+    platform: str | None = None
+    status: Status = "unknown"
+    reason: str | None = None
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """The front page: how many distinct images run, by verdict."""
+
+    running: int
+    """Distinct images that run, known or not."""
+    containers: int
+    by_status: dict[str, int]
+    repositories: int
+    images: int
+    worst: tuple[OutdatedImage, ...]
+    """The ten worst, their ``updates`` left empty."""
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """When a cluster, registry, feed or job was last well."""
+
+    kind: Literal["cluster", "registry", "feed", "job"]
+    name: str
+    last_good: datetime | None
+    last_tried: datetime | None
+    last_error: str | None
+    seconds: float | None
+    """How long the last attempt took."""
+    next_run: datetime | None = None
+    detail: str | None = None
+
+
+class TagPeriod(Struct, frozen=True, kw_only=True):
+    """What a tag pointed to, from ``since`` until ``until`` (None: still)."""
+
+    tag: str
+    digest: str
+    since: datetime
+    until: datetime | None
+
+
+class RepositorySummary(Struct, frozen=True, kw_only=True):
+    """One repository with its counts."""
+
+    repository: str
+    """Registry and path."""
+    tags: int
+    images: int
+    running: int
+    """Distinct images of it that run."""
+    newest_tag: str | None
+    newest_seen: datetime | None
+
+
+class LayerItem(Struct, frozen=True, kw_only=True):
+    """One layer of an image, the base first."""
+
+    digest: str
+    size: int
+    problem: str | None = None
+
+
+class PackageItem(Struct, frozen=True, kw_only=True):
+    """One installed package with what apt would make of it."""
+
+    package: str
+    type: str
+    arch: str
+    source: str
+    source_version: str
+    installed: str
+    candidate: str | None = None
+    security: bool = False
+    held: bool = False
+    origin: str | None = None
+
+
+class ImageSummary(Struct, frozen=True, kw_only=True):
+    """One image in a list."""
+
+    image: str
+    digest: str
+    platform: str | None
+    distro: str | None
+    created: datetime | None
+    first_seen: datetime
+    gone: datetime | None
+    """When the registry no longer had it; None while it has."""
+    tags: tuple[str, ...]
+    verdict: Verdict
+    running: int
+    """Containers."""
+
+
+class ImageDetail(Struct, frozen=True, kw_only=True):
+    """All of one image."""
+
+    image: str
+    digest: str
+    index_digest: tuple[str, ...]
+    platform: str | None
+    media_type: str
+    config_digest: str | None
+    created: datetime | None
+    first_seen: datetime
+    gone: datetime | None
+    distro: str | None
+    names: tuple[str, ...]
+    """Every repository that has or had it."""
+    tags: tuple[TagPeriod, ...]
+    verdict: Verdict
+    updates: tuple[Update, ...]
+    packages: tuple[PackageItem, ...]
+    layers: tuple[LayerItem, ...]
+    running: tuple[Place, ...]
+    apt_sources: tuple[str, ...]
+    """One line each, as sources.list(5) writes them."""
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """An image that holds a package of some version."""
+
+    image: str
+    digest: str
+    package: str
+    version: str
+    running: int
+
+
+class SearchHit(Struct, frozen=True, kw_only=True):
+    """One thing that a search found."""
+
+    kind: Literal["image", "repository", "package", "workload", "namespace", "cluster"]
+    name: str
+    detail: str
+    link: str
+    """Path of its page."""

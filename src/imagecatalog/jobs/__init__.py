@@ -1,0 +1,1 @@
+"""The named jobs: the only place where sources meet the catalog."""

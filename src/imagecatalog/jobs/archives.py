@@ -1,0 +1,238 @@
+"""Fetches the archives that images' apt set-ups name, each once, through the configured mirrors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from imagecatalog.catalog import ingest
+from imagecatalog.config import Settings
+from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
+from imagecatalog.errors import CatalogError, ConfigError
+from imagecatalog.formats.apt_sources import parse_sources
+from imagecatalog.jobs.report import Failure, Progress, Report, plural
+from imagecatalog.matching import updates
+from imagecatalog.sources.apt import (
+    FetchedRelease,
+    ReleaseState,
+    Unchanged,
+    fetch_release,
+    read_index,
+)
+from imagecatalog.sources.http import Http
+from imagecatalog.store import apt, health
+from imagecatalog.store.engine import Catalog
+
+_SIDE_BY_SIDE = 4
+
+_ARCHITECTURES = {
+    "amd64": "amd64",
+    "arm64": "arm64",
+    "arm": "armhf",
+    "386": "i386",
+    "ppc64le": "ppc64el",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
+"""dpkg's name for each architecture of a platform (dpkg-architecture(1))."""
+
+
+class _Wanted(Struct, frozen=True):
+    """A suite to fetch, with all that set-ups which believe the same keys want of it."""
+
+    source: AptSource
+    trust: bytes
+    keyrings: tuple[Keyring, ...]
+    architectures: tuple[str, ...]
+    local: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.source.uri} {self.source.suite}"
+
+
+def configured_setups(settings: Settings) -> dict[tuple[str, str], AptSetup]:
+    """The set-ups that ``[apt.sources]`` gives to images without any, for each architecture."""
+    setups = {}
+    for release, lines in settings.apt_sources.items():
+        text = "\n".join(lines).encode()
+        sources, problems = parse_sources({"etc/apt/sources.list": text})
+        if problems:
+            raise ConfigError(f"[apt.sources] {release!r}: {problems[0]}")
+        for platform, architecture in _ARCHITECTURES.items():
+            setups[release, platform] = AptSetup((architecture,), sources)
+    return setups
+
+
+def refresh_archives(
+    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+) -> Report:
+    """Fetch what changed of every archive that some image's apt names, and judge anew by it.
+
+    An archive that fails keeps what was read of it before, and its verdicts say so.
+    """
+    configured = configured_setups(settings)
+    with catalog.write() as c:
+        ingest.point_configured(c, configured)
+    with catalog.read() as c:
+        setups = [row.setup for row in apt.list_setups(c)]
+    wanted = _gather(setups, {setup.digest() for setup in configured.values()})
+    keyrings = tuple(_read_keyring(path) for path in settings.apt_keyrings)
+    fetcher = _Fetcher(catalog, settings, keyrings, now)
+    report = Report()
+    try:
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            waiting = {pool.submit(fetcher.fetch, item): item for item in wanted}
+            for done, future in enumerate(as_completed(waiting), 1):
+                report += future.result()
+                progress(f"fetched {waiting[future].name}", done, len(waiting))
+    finally:
+        fetcher.close()
+    with catalog.write() as c:
+        changed = updates.judge(c)
+    judged = f"apt: {plural(len(wanted), 'archive')}, {plural(changed, 'verdict')} changed"
+    return report + Report(done=(judged,))
+
+
+def _gather(setups: Sequence[AptSetup], local: set[bytes]) -> list[_Wanted]:
+    """Each suite once for each set of keys, with the components and architectures of all."""
+    found: dict[tuple[str, str, bytes], _Wanted] = {}
+    for setup in setups:
+        is_local = setup.digest() in local
+        for source in setup.sources:
+            trust = updates.trust_of(source, setup.keyrings)
+            key = (source.uri, source.suite, trust)
+            architectures = source.architectures or setup.architectures
+            keyrings = updates.usable_keyrings(source, setup.keyrings)
+            new = _Wanted(source, trust, keyrings, architectures, is_local)
+            found[key] = _join(found[key], new) if key in found else new
+    return list(found.values())
+
+
+def _join(one: _Wanted, other: _Wanted) -> _Wanted:
+    components = dict.fromkeys((*one.source.components, *other.source.components))
+    return _Wanted(
+        msgspec.structs.replace(one.source, components=tuple(components), architectures=None),
+        one.trust,
+        one.keyrings,
+        tuple(dict.fromkeys((*one.architectures, *other.architectures))),
+        one.local or other.local,
+    )
+
+
+def _read_keyring(path: str) -> Keyring:
+    try:
+        return Keyring(path, Path(path).expanduser().read_bytes())
+    except OSError as error:
+        raise ConfigError(f"[apt] keyrings: cannot read {path}: {error.strerror}") from error
+
+
+class _Fetcher:
+    """Fetches suites and puts their indices into the catalog. Safe to share between threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        keyrings: tuple[Keyring, ...],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._keyrings = keyrings
+        self._now = now
+        self._http = Http()
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._http.close()
+
+    def fetch(self, wanted: _Wanted) -> Report:
+        """Bring one suite up to date."""
+        at, started = self._now(), time.monotonic()
+        with self._catalog.write() as c:
+            number = apt.put_release(
+                c, wanted.source.uri, wanted.source.suite, wanted.trust, tried=at
+            )
+        failed: tuple[Failure, ...] = ()
+        problem: str | None = None
+        detail = None
+        try:
+            detail, problem = self._fetch(wanted, number, at)
+        except CatalogError as error:
+            problem = error.message
+            failed = (Failure.of(wanted.name, error),)
+            with self._catalog.write() as c:
+                apt.save_release(c, number, good=None, problem=problem)
+        with self._catalog.write() as c:
+            health.note_try(
+                c,
+                "feed",
+                f"apt {wanted.name}",
+                at=at,
+                seconds=time.monotonic() - started,
+                error=problem if failed else None,
+                detail=detail,
+            )
+        return Report(failed=failed)
+
+    def _fetch(self, wanted: _Wanted, number: int, at: datetime) -> tuple[str | None, str | None]:
+        source = wanted.source
+        with self._catalog.read() as c:
+            row = apt.find_release(c, source.uri, source.suite, wanted.trust)
+        previous = None
+        if row is not None and row.state is not None:
+            previous = msgspec.json.decode(row.state, type=ReleaseState)
+        release = fetch_release(
+            source,
+            architectures=wanted.architectures,
+            keyrings=wanted.keyrings,
+            mirrors=self._settings.apt_mirrors,
+            http=self._http,
+            previous=previous,
+            now=at,
+            configured=self._keyrings,
+            local=wanted.local,
+        )
+        if isinstance(release, Unchanged):
+            with self._catalog.write() as c:
+                standing = row.problem if row is not None and row.good else None
+                state = msgspec.json.encode(release.state).decode()
+                apt.save_release(c, number, good=at, problem=standing, state=state)
+            return "unchanged", standing
+        return self._store(release, number, at)
+
+    def _store(self, release: FetchedRelease, number: int, at: datetime) -> tuple[str, str | None]:
+        """Put a suite into the catalog in one transaction: all of its indices, or none."""
+        problem = "; ".join(release.problems) or None
+        with self._catalog.read() as c:
+            new = [
+                index for index in release.indices if apt.find_index(c, index.fingerprint) is None
+            ]
+        # Read to the end, and so verified, before the transaction: no lock waits for a network.
+        read = {
+            index.fingerprint: list(read_index(index, release, http=self._http)) for index in new
+        }
+        with self._catalog.write() as c:
+            indices = []
+            for index in release.indices:
+                found = apt.find_index(c, index.fingerprint)
+                if found is None:
+                    found = apt.put_index(c, index.fingerprint, read[index.fingerprint])
+                indices.append((index.component, index.architecture, found))
+            apt.point_indices(c, number, indices)
+            apt.save_release(
+                c,
+                number,
+                good=at,
+                problem=problem,
+                facts=release.facts,
+                state=msgspec.json.encode(release.state).decode(),
+            )
+        return f"{plural(len(indices), 'index', 'indices')} of {release.date or 'no date'}", problem

@@ -1,0 +1,79 @@
+"""Fills an embedded catalog with the sample fleet, by the very jobs that a user runs.
+
+Nothing is fetched from a network: images, apt indices and pod lists are files of the package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from imagecatalog import sample
+from imagecatalog.config import FEEDS, Settings, load_settings
+from imagecatalog.errors import ConfigError
+from imagecatalog.jobs.record import record
+from imagecatalog.jobs.refresh import refresh
+from imagecatalog.jobs.report import Progress, Report, say_nothing
+from imagecatalog.jobs.sync import sync
+from imagecatalog.store.engine import Catalog, initialise
+
+CONFIG = "config.toml"
+"""The demo's configuration, in its folder: the other verbs take it as ``--config``."""
+DATABASE = "catalog.sqlite"
+
+_DISTROLESS = (
+    f"deb {sample.APT_SITE}debian bookworm main",
+    f"deb {sample.APT_SITE}debian bookworm-updates main",
+    f"deb {sample.APT_SITE}debian-security bookworm-security main",
+)
+
+
+def run_demo(
+    directory: Path, *, now: Callable[[], datetime], progress: Progress = say_nothing
+) -> tuple[Settings, Report]:
+    """Write a configuration into the folder and do ``init``, ``sync``, ``refresh`` and ``record``.
+
+    The folder is made if it is missing; what it holds already is brought up to date. Raises
+    ``ConfigError`` if it cannot be written, and the DatabaseError family.
+    """
+    settings = _write_settings(directory)
+    initialise(settings.database)
+    catalog = Catalog.open(settings.database)
+    try:
+        source = f"oci:{sample.images()}"
+        report = sync(catalog, settings, [source], now=now, progress=progress)
+        report += refresh(catalog, settings, ["apt"], now=now, progress=progress)
+        report += record(catalog, settings, dumps=sample.pods(), now=now, progress=progress)
+    finally:
+        catalog.close()
+    return settings, report
+
+
+def _write_settings(directory: Path) -> Settings:
+    """The demo's configuration file, read back as any other is."""
+    # JSON's strings and arrays of them are TOML's too.
+    lines = [
+        f"database = {json.dumps(DATABASE)}",
+        "",
+        "[apt]",
+        f"keyrings = {json.dumps([str(sample.keyring())])}",
+        "[apt.mirrors]",
+        f"{json.dumps(sample.APT_SITE)} = {json.dumps(sample.mirror().as_uri() + '/')}",
+        "[apt.sources]",
+        f'"debian 12" = {json.dumps(_DISTROLESS)}',
+        "",
+        "[feeds]",
+        *(f"{feed} = false" for feed in FEEDS if feed != "apt"),
+    ]
+    file = directory / CONFIG
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines) + "\n")
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: cannot be written: {error.strerror or error}",
+            hint="give a folder that you may write: imagecatalog demo --dir PATH",
+        ) from error
+    return load_settings({"config": file}, {})

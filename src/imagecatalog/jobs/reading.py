@@ -1,0 +1,229 @@
+"""Reads images of one source into the catalog: each manifest and each layer once, whoever asks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from imagecatalog.catalog import ingest
+from imagecatalog.domain.contents import LayerReading
+from imagecatalog.domain.images import Descriptor, ImageIndex, ImageManifest
+from imagecatalog.domain.packages import Unknown
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import BadDocument, CatalogError, Missing, TooDeep, TooLarge, Truncated
+from imagecatalog.formats import oci
+from imagecatalog.formats.layer import READER_VERSION
+from imagecatalog.jobs.report import Failure
+from imagecatalog.sources.contents import read_contents
+from imagecatalog.sources.interface import ImageSource
+from imagecatalog.store import images, layers
+from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.packages import PackageShelf
+
+_EXPECTED = frozenset(
+    {
+        "encrypted-layer",
+        "foreign-layer",
+        "manifest-schema1",
+        "no-package-database",
+        "not-a-layer",
+        "not-an-image",
+        "package-database-not-read",
+    }
+)
+"""What images rightly are; all else that cannot be read is told as a fault."""
+_NESTED = 3
+"""Indexes in indexes are followed so deep."""
+
+
+class Turns:
+    """Lets one thread at a time work on a digest; the next finds its work done."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._taken: set[Digest] = set()
+
+    def take(self, digest: Digest) -> None:
+        """Wait for the turn."""
+        with self._free:
+            self._free.wait_for(lambda: digest not in self._taken)
+            self._taken.add(digest)
+
+    def give_back(self, digest: Digest) -> None:
+        """Let the next one have it; nothing happens if it was not taken."""
+        with self._free:
+            self._taken.discard(digest)
+            self._free.notify_all()
+
+    @contextmanager
+    def turn(self, digest: Digest) -> Iterator[None]:
+        """The turn for a block."""
+        self.take(digest)
+        try:
+            yield
+        finally:
+            self.give_back(digest)
+
+
+class Reader:
+    """Reads what the catalog does not know yet from one source. Safe to share between threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        source: ImageSource,
+        configured: ingest.ConfiguredSetups,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._catalog = catalog
+        self._source = source
+        self._configured = configured
+        self._now = now
+        self._manifests = Turns()
+        self._layers = Turns()
+        self._counting = threading.Lock()
+        self._shelves = threading.local()
+        self.images = 0
+        """Images that were read, and not only looked at."""
+        self.layers = 0
+        """Layers that were read."""
+        self.unknown = 0
+        """Images read now whose packages are not known, for whatever reason."""
+        self.unreadable: list[Failure] = []
+        """Images with a fault in their bytes; they are in the catalog as unknown."""
+
+    def read(self, repository: str, digest: Digest, *, depth: int = 0) -> int:
+        """The number of a manifest in the catalog, read from the source if it is new.
+
+        Bytes that are not what they should be make an unknown image, with its reason. Raises
+        SourceUnavailable, and Missing where the source no longer has it.
+        """
+        with self._manifests.turn(digest):
+            with self._catalog.read() as c:
+                known = images.find_manifests(c, [digest], reader=READER_VERSION).get(digest)
+            if known is not None and known.settled:
+                return known.number
+            try:
+                return self._read(repository, digest, depth)
+            except BadDocument as error:
+                return self._refuse(repository, digest, error)
+
+    def _read(self, repository: str, digest: Digest, depth: int) -> int:
+        raw = self._source.manifest(repository, digest)
+        manifest = oci.parse_manifest(raw)
+        if isinstance(manifest, ImageIndex):
+            if depth >= _NESTED:
+                raise TooDeep(f"index {digest}", f"indexes are nested more than {_NESTED} deep")
+            return self._read_index(repository, digest, manifest, depth)
+        if oci.is_artifact(manifest):
+            why = Unknown("not-an-image", f"it holds no image but {manifest.config.media_type}")
+            return self._put_unread(digest, manifest.media_type, why)
+        return self._read_image(repository, digest, manifest)
+
+    def _read_index(self, repository: str, digest: Digest, index: ImageIndex, depth: int) -> int:
+        members: list[int] = []
+        missing: list[Digest] = []
+        for member in index.manifests:
+            if oci.is_attestation(member):
+                continue
+            try:
+                members.append(self.read(repository, member.digest, depth=depth + 1))
+            except Missing:
+                missing.append(member.digest)
+        with self._catalog.write() as c:
+            return images.put_index(
+                c, digest, index.media_type, members, missing=missing, now=self._now()
+            )
+
+    def _read_image(self, repository: str, digest: Digest, manifest: ImageManifest) -> int:
+        where = f"configuration {manifest.config.digest}"
+        config = oci.parse_config(self._read_blob(repository, manifest.config, where), where)
+        taken: list[Digest] = []
+        try:
+            contents, _ = read_contents(
+                self._source,
+                repository,
+                manifest,
+                config,
+                known=lambda layer: self._known(layer, taken),
+                keep=lambda reading: self._keep(manifest, reading),
+            )
+        finally:
+            for layer in taken:
+                self._layers.give_back(layer)
+        with self._writing() as (c, shelf):
+            number = ingest.record_image(
+                c,
+                shelf,
+                digest,
+                manifest=manifest,
+                config=config,
+                contents=contents,
+                configured=self._configured,
+                reader=READER_VERSION,
+                now=self._now(),
+            )
+        if contents.unknown is not None:
+            self._tell(repository, digest, contents.unknown)
+        with self._counting:
+            self.images += 1
+        return number
+
+    def _known(self, layer: Digest, taken: list[Digest]) -> LayerReading | None:
+        """What was read of a layer; if nothing yet, this thread is the one to read it now."""
+        self._layers.take(layer)
+        with self._catalog.read() as c:
+            reading = layers.get_reading(c, layer, reader=READER_VERSION)
+        if reading is None:
+            taken.append(layer)
+        else:
+            self._layers.give_back(layer)
+        return reading
+
+    def _keep(self, manifest: ImageManifest, reading: LayerReading) -> None:
+        with self._writing() as (c, shelf):
+            ingest.record_reading(c, shelf, manifest, reading)
+        self._layers.give_back(reading.digest)
+        with self._counting:
+            self.layers += 1
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Connection, PackageShelf]]:
+        """A transaction with this thread's shelf, which forgets what was not kept."""
+        shelf = self._shelves.__dict__.setdefault("shelf", PackageShelf())
+        try:
+            with self._catalog.write() as c:
+                yield c, shelf
+        except BaseException:
+            shelf.forget()
+            raise
+
+    def _read_blob(self, repository: str, blob: Descriptor, where: str) -> bytes:
+        with self._source.blob(repository, blob) as stream:
+            body = stream.read(oci.CONFIG_LIMIT + 1)
+            if len(body) > oci.CONFIG_LIMIT:
+                raise TooLarge(where, f"it is larger than {oci.CONFIG_LIMIT} bytes")
+            if stream.read(1):
+                raise Truncated(where, "it was read in part only")
+        return body
+
+    def _refuse(self, repository: str, digest: Digest, error: CatalogError) -> int:
+        why = Unknown(error.code, error.message)
+        number = self._put_unread(digest, "", why)
+        self._tell(repository, digest, why)
+        return number
+
+    def _tell(self, repository: str, digest: Digest, why: Unknown) -> None:
+        with self._counting:
+            self.unknown += 1
+            if why.code not in _EXPECTED:
+                failure = Failure(f"{repository}@{digest}", why.code, why.reason)
+                self.unreadable.append(failure)
+
+    def _put_unread(self, digest: Digest, media_type: str, why: Unknown) -> int:
+        with self._catalog.write() as c:
+            return images.put_unread(
+                c, digest, media_type, why, reader=READER_VERSION, now=self._now()
+            )

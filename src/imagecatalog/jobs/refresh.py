@@ -1,0 +1,50 @@
+"""Brings the feeds up to date and judges anew what changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from imagecatalog.config import Settings
+from imagecatalog.errors import UsageError
+from imagecatalog.jobs.archives import refresh_archives
+from imagecatalog.jobs.report import Progress, Report, say_nothing
+from imagecatalog.store import health
+from imagecatalog.store.engine import Catalog
+
+_Feed = Callable[..., Report]
+
+FEEDS: Mapping[str, _Feed] = {"apt": refresh_archives}
+"""The feeds of this release, by name."""
+
+
+def refresh(
+    catalog: Catalog,
+    settings: Settings,
+    feeds: Sequence[str] = (),
+    *,
+    now: Callable[[], datetime],
+    progress: Progress = say_nothing,
+) -> Report:
+    """Bring these feeds up to date, or all that the settings do not switch off."""
+    unknown = [name for name in feeds if name not in FEEDS]
+    if unknown:
+        raise UsageError(f"there is no feed {unknown[0]!r}", hint=f"known: {', '.join(FEEDS)}")
+    report = Report()
+    for name in feeds or [name for name in FEEDS if settings.feeds.get(name) is not False]:
+        at, started = now(), time.monotonic()
+        found = FEEDS[name](catalog, settings, now=now, progress=progress)
+        errors = "; ".join(f"{failure.subject}: {failure.message}" for failure in found.failed[:3])
+        with catalog.write() as c:
+            health.note_try(
+                c,
+                "feed",
+                name,
+                at=at,
+                seconds=time.monotonic() - started,
+                error=errors or None,
+                detail=found.done[-1] if found.done else None,
+            )
+        report += found
+    return report

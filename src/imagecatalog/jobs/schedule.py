@@ -1,0 +1,115 @@
+"""Runs the periodic jobs in the one server process of an embedded database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from imagecatalog.config import Settings
+from imagecatalog.errors import CatalogError
+from imagecatalog.jobs.record import record
+from imagecatalog.jobs.refresh import refresh
+from imagecatalog.jobs.report import Report
+from imagecatalog.jobs.sync import sync
+from imagecatalog.store import health
+from imagecatalog.store.engine import Catalog
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY = 5.0
+
+
+class Job(Struct, frozen=True):
+    """A job with its interval."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], Report]
+
+
+def utc_now() -> datetime:
+    """The moment it is, in UTC."""
+    return datetime.now(UTC)
+
+
+def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
+    """The periodic jobs that the settings give work to, in the order in which one feeds the next."""
+    jobs = []
+    if settings.registries:
+        jobs.append(
+            Job("sync", timedelta(hours=1), lambda: sync(catalog, settings, [], now=utc_now))
+        )
+    if settings.clusters:
+        jobs.append(
+            Job("record", timedelta(hours=1), lambda: record(catalog, settings, now=utc_now))
+        )
+    jobs.append(Job("refresh", timedelta(hours=1), lambda: refresh(catalog, settings, now=utc_now)))
+    return jobs
+
+
+class Scheduler:
+    """Runs each job when its last good run is longer ago than its interval, one at a time."""
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._catalog = catalog
+        self._jobs = list_jobs(catalog, settings)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own; what is overdue runs at once."""
+        self._thread.start()
+
+    def stop(self, *, wait: float = 5.0) -> None:
+        """Begin no further job, and wait some seconds for one under way: it may be ended anywhere."""
+        self._stopping.set()
+        self._thread.join(wait)
+
+    def _run(self) -> None:
+        due = {job.name: self._first_run(job) for job in self._jobs}
+        while not self._stopping.is_set():
+            for job in self._jobs:
+                if due[job.name] <= utc_now() and not self._stopping.is_set():
+                    due[job.name] = utc_now() + job.every
+                    self._run_job(job, due[job.name])
+            self._stopping.wait(_LOOK_EVERY)
+
+    def _first_run(self, job: Job) -> datetime:
+        with self._catalog.read() as c:
+            known = {item.name: item for item in health.list_health(c) if item.kind == "job"}
+        last = known[job.name].last_tried if job.name in known else None
+        due = utc_now() if last is None else last + job.every
+        self._note_next(job, due)
+        return due
+
+    def _note_next(self, job: Job, due: datetime) -> None:
+        with self._catalog.write() as c:
+            health.note_next(c, "job", job.name, due)
+
+    def _run_job(self, job: Job, due: datetime) -> None:
+        at, started = utc_now(), time.monotonic()
+        try:
+            report = job.run()
+        except CatalogError as error:
+            message: str | None = error.message
+            detail = None
+        except Exception:  # noqa: BLE001 - a fault of ours in one job must not end the others
+            _log.exception("job %s", job.name)
+            message, detail = "an internal error; the log has it", None
+        else:
+            told = [f"{item.subject}: {item.message}" for item in report.failed]
+            message = "; ".join(told[:3]) or None
+            detail = report.done[-1] if report.done else None
+        try:
+            with self._catalog.write() as c:
+                seconds = time.monotonic() - started
+                health.note_try(
+                    c, "job", job.name, at=at, seconds=seconds, error=message, detail=detail
+                )
+            self._note_next(job, due)
+        except CatalogError as error:
+            _log.error("job %s: %s", job.name, error.message)

@@ -1,0 +1,182 @@
+"""Crawls registries, layouts and archives: what is new is read, what is known is only looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from datetime import datetime
+
+from imagecatalog.catalog import ingest, timeline
+from imagecatalog.config import Settings
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import BadDocument, CatalogError, Missing, SourceUnavailable, UsageError
+from imagecatalog.jobs.archives import configured_setups
+from imagecatalog.jobs.reading import Reader
+from imagecatalog.jobs.report import Failure, Progress, Report, plural, say_nothing
+from imagecatalog.matching import updates
+from imagecatalog.sources.interface import ImageSource
+from imagecatalog.sources.open import open_source
+from imagecatalog.sources.registry import Registry
+from imagecatalog.store import health, images
+from imagecatalog.store.engine import Catalog
+
+_SIDE_BY_SIDE = 8
+
+
+def sync(
+    catalog: Catalog,
+    settings: Settings,
+    addresses: Sequence[str],
+    *,
+    now: Callable[[], datetime],
+    progress: Progress = say_nothing,
+) -> Report:
+    """Bring the catalog up to date with these sources, or with all registries of the settings.
+
+    One source's, repository's or image's fault is reported and leaves the others as they are.
+    """
+    addresses = addresses or [setting.url for setting in settings.registries]
+    if not addresses:
+        raise UsageError(
+            "there is no registry to sync",
+            hint="name one: imagecatalog sync https://registry.example.org, or add a [[registry]]",
+        )
+    report = Report()
+    for address in addresses:
+        report += _sync_address(catalog, settings, address, now, progress)
+    with catalog.write() as c:
+        timeline.match_images(c)
+        updates.judge(c)
+    return report
+
+
+def _sync_address(
+    catalog: Catalog,
+    settings: Settings,
+    address: str,
+    now: Callable[[], datetime],
+    progress: Progress,
+) -> Report:
+    at, started = now(), time.monotonic()
+    name = address
+    try:
+        source = open_source(address, settings)
+        name = source.name
+        try:
+            report = _Crawl(catalog, settings, source, now).run(progress)
+        finally:
+            source.close()
+    except (SourceUnavailable, BadDocument) as error:
+        report = Report(failed=(Failure.of(name, error),))
+    told = [f"{failure.subject}: {failure.message}" for failure in report.failed]
+    error_text = None
+    if told:
+        error_text = "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
+    with catalog.write() as c:
+        health.note_try(
+            c,
+            "registry",
+            name,
+            at=at,
+            seconds=time.monotonic() - started,
+            error=error_text,
+            detail=report.done[-1] if report.done else None,
+        )
+    return report
+
+
+class _Crawl:
+    """One source, once through."""
+
+    def __init__(
+        self, catalog: Catalog, settings: Settings, source: ImageSource, now: Callable[[], datetime]
+    ) -> None:
+        self._catalog = catalog
+        self._source = source
+        self._now = now
+        self._reader = Reader(catalog, source, configured_setups(settings), now)
+
+    def run(self, progress: Progress) -> Report:
+        """All repositories, side by side."""
+        report = Report()
+        names: set[str] = set()
+        waiting: dict[Future[Report], str] = {}
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            try:
+                for name in self._source.repositories():
+                    names.add(name)
+                    waiting[pool.submit(self._sync_repository, name)] = name
+            except CatalogError as error:
+                report += Report(failed=(Failure.of(self._source.name, error),))
+            else:
+                for name in self._unlisted(names):
+                    waiting[pool.submit(self._sync_repository, name)] = name
+            for done, future in enumerate(as_completed(waiting), 1):
+                report += future.result()
+                progress(f"synced {waiting[future]}", done, len(waiting))
+        summary = (
+            f"{self._source.name}: {plural(len(names), 'repository', 'repositories')}, "
+            f"{plural(self._reader.images, 'new image')}, {plural(self._reader.layers, 'layer')} read"
+        )
+        if self._reader.unknown:
+            summary += f", {self._reader.unknown:,} with unknown packages"
+        return report + Report((summary,), tuple(self._reader.unreadable))
+
+    def _unlisted(self, names: set[str]) -> set[str]:
+        """Repositories of this registry that it no longer lists: they are asked for all the same."""
+        if not isinstance(self._source, Registry):
+            return set()
+        with self._catalog.read() as c:
+            known = images.list_repository_names(c, self._source.name + "/")
+        return {name for name in known.keys() - names if self._source.covers(name)}
+
+    def _sync_repository(self, name: str) -> Report:
+        failed: list[Failure] = []
+        try:
+            tags = dict(self._resolve_tags(name, failed))
+        except CatalogError as error:
+            return Report(failed=(Failure.of(name, error),))
+        targets: dict[str, int] = {}
+        for tag, digest in tags.items():
+            try:
+                targets[tag] = self._reader.read(name, digest)
+            except CatalogError as error:
+                failed.append(Failure.of(f"{name}:{tag}", error))
+        try:
+            self._write(name, targets, {failure.subject for failure in failed})
+        except CatalogError as error:
+            failed.append(Failure.of(name, error))
+        return Report(failed=tuple(failed))
+
+    def _resolve_tags(self, name: str, failed: list[Failure]) -> Iterator[tuple[str, Digest]]:
+        """Each tag with its digest; none where the repository is gone."""
+        try:
+            for tag in self._source.tags(name):
+                try:
+                    yield tag, self._source.resolve(name, tag).digest
+                except Missing:
+                    continue  # it went between the list and now
+                except CatalogError as error:
+                    failed.append(Failure.of(f"{name}:{tag}", error))
+        except Missing:
+            return
+
+    def _write(self, name: str, targets: dict[str, int], failed: set[str]) -> None:
+        with self._catalog.read() as c:
+            current = images.list_current_tags(c, name)
+            members = images.list_members(c, set(targets.values()))
+            before = images.list_present(c, name)
+        # What could not be read keeps its place: a fault is not a deletion.
+        kept = {tag: number for tag, number in current.items() if f"{name}:{tag}" in failed}
+        tags = kept | targets
+        present = set(tags.values()).union(*members.values()) if members else set(tags.values())
+        gone = [
+            number
+            for digest, number in before.items()
+            if number not in present and not self._source.exists(name, digest)
+        ]
+        if tags == current and not gone and present <= set(before.values()):
+            return
+        with self._catalog.write() as c:
+            ingest.record_repository(c, name, tags, sorted(present), gone, now=self._now())

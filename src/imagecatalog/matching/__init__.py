@@ -1,0 +1,1 @@
+"""Judges package versions against what the archives offer."""

@@ -1,0 +1,157 @@
+"""One image in all its detail, and the images of a repository."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from imagecatalog.domain.answers import (
+    ImageDetail,
+    ImageSummary,
+    LayerItem,
+    PackageItem,
+    Place,
+    TagPeriod,
+    Update,
+)
+from imagecatalog.errors import NotFound
+from imagecatalog.formats.apt_sources import format_source
+from imagecatalog.planning.verdicts import JudgedImage, judge_images
+from imagecatalog.store import apt, images, lookups, packages, runs, tags, updates
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.page import Page, make_cursor, read_cursor
+
+
+def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail:
+    """All of one image, named by a reference, a digest, or a digest's first letters.
+
+    An index stands for its linux/amd64 image, or its first. Raises NotFound and BadName.
+    """
+    number = lookups.resolve(c, reference)
+    number = lookups.choose_members(c, [number]).get(number, number)
+    judged = judge_images(c, [number], now=now)[number]
+    row = judged.row
+    indexes = lookups.list_indexes(c, number)
+    repositories = lookups.list_repositories_of(c, number)
+    names = images.list_tag_names(c, [number]).get(number, [])
+    name = images.best_names(c, [number]).get(number, str(row.digest))
+    listed = _updates_of(c, judged)
+    setup = apt.list_setups(c, [row.setup_id])[0].setup if row.setup_id is not None else None
+    return ImageDetail(
+        image=reference if reference in names else name,
+        digest=str(row.digest),
+        index_digest=tuple(str(digest) for _, digest in indexes),
+        platform=row.platform,
+        media_type=row.media_type,
+        config_digest=str(row.config_digest) if row.config_digest else None,
+        created=row.created,
+        first_seen=row.first_seen,
+        gone=_gone(repositories),
+        distro=row.distro,
+        names=tuple(repository for repository, _ in repositories),
+        tags=_periods(c, [number, *(index for index, _ in indexes)]),
+        verdict=judged.verdict,
+        updates=listed,
+        packages=_packages_of(c, judged, listed),
+        layers=tuple(
+            LayerItem(digest=str(item.digest), size=item.size, problem=item.problem)
+            for item in lookups.list_layers(c, number)
+        ),
+        running=_places_of(c, number),
+        apt_sources=tuple(format_source(source) for source in setup.sources) if setup else (),
+    )
+
+
+def _gone(repositories: list[tuple[str, datetime | None]]) -> datetime | None:
+    moments = [moment for _, moment in repositories]
+    if not moments or None in moments:
+        return None
+    return max(moment for moment in moments if moment is not None)
+
+
+def _periods(c: Connection, numbers: list[int]) -> tuple[TagPeriod, ...]:
+    return tuple(
+        TagPeriod(tag=name, digest=str(digest), since=since, until=until)
+        for name, digest, since, until in tags.list_periods(c, numbers)
+    )
+
+
+def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
+    if judged.pair is None or judged.sum is None:
+        return ()
+    return updates.list_updates(c, {judged.pair: judged.sum})[judged.pair]
+
+
+def _packages_of(
+    c: Connection, judged: JudgedImage, listed: tuple[Update, ...]
+) -> tuple[PackageItem, ...]:
+    if judged.row.set_id is None:
+        return ()
+    newer = {(item.package, item.arch, item.installed): item for item in listed}
+    held = set(packages.list_held(c, judged.row.set_id))
+    items = []
+    for package in packages.list_packages(c, judged.row.set_id):
+        update = newer.get((package.name, package.arch, package.version))
+        items.append(
+            PackageItem(
+                package=package.name,
+                type=package.type,
+                arch=package.arch,
+                source=package.source,
+                source_version=package.source_version,
+                installed=package.version,
+                candidate=update.candidate if update else None,
+                security=update.security if update else False,
+                held=f"{package.name}:{package.arch}" in held,
+                origin=update.origin if update else None,
+            )
+        )
+    return tuple(items)
+
+
+def _places_of(c: Connection, number: int) -> tuple[Place, ...]:
+    mine = [item.run_image_id for item in runs.list_alive(c) if item.manifest_id == number]
+    places = runs.list_places(c, mine)
+    return tuple(place for one in mine for place in places.get(one, ()))
+
+
+def list_images(
+    c: Connection,
+    *,
+    now: datetime,
+    repository: str,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Page[ImageSummary]:
+    """The images of a repository, the newest first, those that are gone too; or NotFound."""
+    if repository not in images.list_repository_names(c, repository):
+        raise NotFound(
+            f"no repository {repository} is known", hint="imagecatalog images lists them"
+        )
+    place = read_cursor(after, tuple[int, int])
+    rows = tags.list_newest(c, repository, after=place, limit=None if limit is None else limit + 1)
+    more = limit is not None and len(rows) > limit
+    rows = rows[:limit]
+    numbers = [row.id for row in rows]
+    judged = judge_images(c, numbers, now=now)
+    names = images.list_tag_names(c, numbers)
+    running = images.count_running(c, numbers)
+    items = []
+    for row in rows:
+        here = [name for name in names.get(row.id, []) if name.startswith(repository + ":")]
+        known = judged[row.id]
+        items.append(
+            ImageSummary(
+                image=here[0] if here else f"{repository}@{known.row.digest}",
+                digest=str(known.row.digest),
+                platform=known.row.platform,
+                distro=known.row.distro,
+                created=known.row.created,
+                first_seen=known.row.first_seen,
+                gone=row.gone,
+                tags=tuple(name.removeprefix(repository + ":") for name in here),
+                verdict=known.verdict,
+                running=running.get(row.id, 0),
+            )
+        )
+    cursor = make_cursor(rows[-1].moment, rows[-1].id) if more else None
+    return Page(tuple(items), cursor)

@@ -1,0 +1,269 @@
+"""What runs and what of it needs an update, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from imagecatalog.domain.answers import (
+    STATUS_ORDER,
+    OutdatedImage,
+    Overview,
+    Place,
+    RunningItem,
+    Verdict,
+)
+from imagecatalog.planning.verdicts import JudgedImage, judge_images
+from imagecatalog.store import counts, images, lookups, runs, updates
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.page import Page, make_cursor, read_cursor
+from imagecatalog.store.runs import AliveImage, RunFilter
+
+_RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
+_WORST = 10
+
+_Key = tuple[int, int, int, int, str, str]
+"""Rank of the status, then how many (negative) security updates, updates, containers; name, digest."""
+
+
+class _Candidate(Struct, frozen=True):
+    name: str
+    judged: JudgedImage | None
+    verdict: Verdict
+    run_images: tuple[int, ...]
+    containers: int
+
+    @property
+    def digest(self) -> str:
+        return str(self.judged.row.digest) if self.judged else ""
+
+    @property
+    def key(self) -> _Key:
+        verdict = self.verdict
+        return (
+            _RANK[verdict.status],
+            -verdict.security,
+            -verdict.updates,
+            -self.containers,
+            self.name,
+            self.digest,
+        )
+
+
+def overview(c: Connection, *, now: datetime) -> Overview:
+    """The front page: what runs, by verdict, and the ten worst."""
+    candidates = _running_candidates(c, RunFilter(), now)
+    by_status: dict[str, int] = dict.fromkeys(STATUS_ORDER, 0)
+    for item in candidates:
+        by_status[item.verdict.status] += 1
+    worst = [item for item in candidates if item.verdict.status != "current"][:_WORST]
+    return Overview(
+        running=len(candidates),
+        containers=sum(item.containers for item in candidates),
+        by_status=by_status,
+        repositories=counts.count_repositories(c),
+        images=counts.count_images(c),
+        worst=_describe(c, worst, RunFilter(), with_updates=False),
+    )
+
+
+def outdated(
+    c: Connection,
+    *,
+    now: datetime,
+    all_images: bool = False,
+    security: bool = False,
+    status: str | None = None,
+    cluster: str | None = None,
+    namespace: str | None = None,
+    image: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Page[OutdatedImage]:
+    """Images that need an update or of which that is unknown, worst first.
+
+    Of those that run; with ``all_images`` of every image that a registry has, current ones too.
+    ``security`` keeps those with a security update, ``status`` those with that verdict, ``image``
+    those whose name contains it.
+    """
+    wanted = RunFilter(cluster=cluster, namespace=namespace)
+    candidates = _running_candidates(c, wanted, now)
+    if all_images:
+        candidates = _with_the_rest(c, candidates, now)
+    found = [
+        item
+        for item in candidates
+        if (all_images or status == "current" or item.verdict.status != "current")
+        and (not security or item.verdict.status == "security-update")
+        and (status is None or item.verdict.status == status)
+        and (image is None or image in item.name)
+    ]
+    place = read_cursor(after, tuple[int, int, int, int, str, str])
+    if place is not None:
+        found = [item for item in found if item.key > place]
+    shown = found if limit is None else found[:limit]
+    items = _describe(c, shown, wanted, with_updates=True)
+    return Page(items, make_cursor(*shown[-1].key) if len(shown) < len(found) else None)
+
+
+def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list[_Candidate]:
+    """Every distinct image that runs, worst first."""
+    alive = runs.list_alive(c, wanted)
+    judged = judge_images(
+        c, {item.manifest_id for item in alive if item.manifest_id is not None}, now=now
+    )
+    grouped: dict[tuple[int | None, str, str], list[AliveImage]] = {}
+    for item in alive:
+        key = (
+            (item.manifest_id, "", "")
+            if item.manifest_id is not None
+            else (None, item.image, item.image_id)
+        )
+        grouped.setdefault(key, []).append(item)
+    candidates = []
+    for (number, _, _), items in grouped.items():
+        known = None if number is None else judged[number]
+        candidates.append(
+            _Candidate(
+                name=max(items, key=lambda item: (item.containers, item.image)).image,
+                judged=known,
+                verdict=known.verdict if known else never_met(items[0]),
+                run_images=tuple(item.run_image_id for item in items),
+                containers=sum(item.containers for item in items),
+            )
+        )
+    return sorted(candidates, key=lambda item: item.key)
+
+
+def never_met(item: AliveImage) -> Verdict:
+    """The verdict of an image that runs and that no registry of ours has shown."""
+    if item.image_id:
+        reason = "the catalog never met this image: sync the registry that has it"
+    else:
+        reason = "the runtime reports no image yet, and its tag is not in the catalog"
+    return Verdict(status="unknown", reason=reason)
+
+
+def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) -> list[_Candidate]:
+    """The same with every image that does not run."""
+    there = {item.judged.row.id for item in running if item.judged}
+    judged = judge_images(c, set(lookups.list_image_ids(c)) - there, now=now)
+    names = images.best_names(c, judged)
+    rest = [
+        _Candidate(names.get(number, str(item.row.digest)), item, item.verdict, (), 0)
+        for number, item in judged.items()
+    ]
+    return sorted([*running, *rest], key=lambda item: item.key)
+
+
+def _describe(
+    c: Connection, candidates: Iterable[_Candidate], wanted: RunFilter, *, with_updates: bool
+) -> tuple[OutdatedImage, ...]:
+    shown = list(candidates)
+    places = runs.list_places(c, [number for item in shown for number in item.run_images], wanted)
+    sums = {
+        item.judged.pair: item.judged.sum
+        for item in shown
+        if item.judged and item.judged.pair and item.judged.sum
+    }
+    listed = updates.list_updates(c, sums) if with_updates else {}
+    described = []
+    for item in shown:
+        row = item.judged.row if item.judged else None
+        pair = item.judged.pair if item.judged else None
+        described.append(
+            OutdatedImage(
+                image=item.name,
+                digest=str(row.digest) if row else None,
+                platform=row.platform if row else None,
+                distro=row.distro if row else None,
+                status=item.verdict.status,
+                reason=item.verdict.reason,
+                running=_join_places(
+                    place for one in item.run_images for place in places.get(one, ())
+                ),
+                updates=listed.get(pair, ()) if pair else (),
+            )
+        )
+    return tuple(described)
+
+
+def _join_places(places: Iterable[Place]) -> tuple[Place, ...]:
+    """One place for each workload, even where it names the image in two ways."""
+    counted: dict[tuple[str, str, str], int] = {}
+    for place in places:
+        key = (place.cluster, place.namespace, place.workload)
+        counted[key] = counted.get(key, 0) + place.containers
+    return tuple(
+        Place(cluster=cluster, namespace=namespace, workload=workload, containers=number)
+        for (cluster, namespace, workload), number in sorted(counted.items())
+    )
+
+
+def running(
+    c: Connection,
+    *,
+    now: datetime,
+    cluster: str | None = None,
+    namespace: str | None = None,
+    image: str | None = None,
+    at: datetime | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Page[RunningItem]:
+    """Containers that run, or ran at a moment: by cluster, namespace, workload, pod, container.
+
+    ``image`` keeps those whose image's name contains it.
+    """
+    wanted = RunFilter(cluster=cluster, namespace=namespace, at=at)
+    alive = {item.run_image_id: item for item in runs.list_alive(c, wanted)}
+    chosen = None
+    if image is not None:
+        chosen = [number for number, item in alive.items() if image in item.image]
+    place = read_cursor(after, tuple[str, str, str, str, str, int])
+    rows = runs.list_runs(
+        c, wanted, run_images=chosen, after=place, limit=None if limit is None else limit + 1
+    )
+    more = limit is not None and len(rows) > limit
+    rows = rows[:limit]
+    shown = {alive[row.run_image_id] for row in rows}
+    judged = judge_images(
+        c, {item.manifest_id for item in shown if item.manifest_id is not None}, now=now
+    )
+    indexes = lookups.list_images(c, {item.index_id for item in shown if item.index_id is not None})
+    items = []
+    for row in rows:
+        item = alive[row.run_image_id]
+        known = judged.get(item.manifest_id) if item.manifest_id is not None else None
+        index = indexes.get(item.index_id) if item.index_id is not None else None
+        verdict = known.verdict if known else never_met(item)
+        items.append(
+            RunningItem(
+                cluster=row.cluster,
+                namespace=row.namespace,
+                workload=row.workload,
+                pod_name=row.pod_name,
+                container=row.container,
+                kind=row.kind,
+                image=item.image,
+                digest=str(known.row.digest) if known else None,
+                since=row.since,
+                seen=row.seen,
+                known=known is not None,
+                index_digest=str(index.digest) if index else None,
+                platform=known.row.platform if known else None,
+                status=verdict.status,
+                reason=verdict.reason,
+            )
+        )
+    last = rows[-1] if rows else None
+    cursor = (
+        make_cursor(
+            last.cluster, last.namespace, last.workload, last.pod_name, last.container, last.id
+        )
+        if more and last
+        else None
+    )
+    return Page(tuple(items), cursor)

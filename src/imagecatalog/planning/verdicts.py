@@ -1,0 +1,92 @@
+"""The verdict of an image: from what is known of it, of its updates and of the archives' age."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from imagecatalog.domain.answers import Verdict
+from imagecatalog.store import lookups, updates
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.images import INDEX
+from imagecatalog.store.lookups import ImageRow
+from imagecatalog.store.updates import Pair, SetupState, Sum
+
+STALE_AFTER = timedelta(days=1)
+"""Archives that were last well longer ago make "current" unknown."""
+
+
+class JudgedImage(Struct, frozen=True):
+    """An image with its verdict and, where it has one, the sum of its updates."""
+
+    row: ImageRow
+    verdict: Verdict
+    pair: Pair | None
+    sum: Sum | None
+
+
+def judge_images(
+    c: Connection, numbers: Collection[int], *, now: datetime
+) -> dict[int, JudgedImage]:
+    """The verdict of each of these images."""
+    rows = lookups.list_images(c, numbers)
+    pairs = {number: pair for number, row in rows.items() if (pair := _pair(row)) is not None}
+    sums = updates.sum_up(c, pairs.values())
+    states = updates.list_states(c, {setup for setup, _ in pairs.values()})
+    judged = {}
+    for number, row in rows.items():
+        pair = pairs.get(number)
+        if pair is None:
+            judged[number] = JudgedImage(row, _unjudged(row), None, None)
+        else:
+            verdict = _weigh(sums[pair], states[pair[0]], now)
+            judged[number] = JudgedImage(row, verdict, pair, sums[pair])
+    return judged
+
+
+def _pair(row: ImageRow) -> Pair | None:
+    if row.setup_id is None or row.set_id is None or row.unknown_code is not None:
+        return None
+    return row.setup_id, row.set_id
+
+
+def _unjudged(row: ImageRow) -> Verdict:
+    if row.kind == INDEX:
+        reason = "an index without an image in it"
+    elif row.unknown_reason is not None:
+        reason = row.unknown_reason
+    else:
+        inside = row.distro or "its distribution"
+        reason = f"it carries no apt sources, and [apt.sources] has none for {inside}"
+    return Verdict(status="unknown", reason=reason)
+
+
+def _weigh(found: Sum, state: SetupState, now: datetime) -> Verdict:
+    doubt = _doubt(state, now)
+    counts = {"security": found.security, "updates": found.updates}
+    if found.security:
+        return Verdict(status="security-update", reason=doubt, **counts)
+    # Without all archives, a security update may hide behind what is missing.
+    if found.updates:
+        return Verdict(status="update", reason=doubt, **counts)
+    if doubt is not None:
+        return Verdict(status="unknown", reason=doubt)
+    return Verdict(status="current")
+
+
+def _doubt(state: SetupState, now: datetime) -> str | None:
+    if state.problem is not None:
+        return state.problem
+    if state.pending:
+        return "its packages wait to be judged: run imagecatalog refresh"
+    if state.checked is None:
+        return "its archives were never fetched: run imagecatalog refresh"
+    if now - state.checked > STALE_AFTER:
+        days = (now - state.checked).days
+        return (
+            f"its archives were last checked {days} {'day' if days == 1 else 'days'} ago: "
+            "run imagecatalog refresh"
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Sources talk to the world and yield domain values; they know no store."""

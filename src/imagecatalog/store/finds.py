@@ -1,0 +1,83 @@
+"""Finds names that contain a text: equal ones first, then those that begin so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
+from imagecatalog.store.schema import cluster, package_version, repository, run, tag, tag_period
+
+
+def _order(column: ColumnElement[Any], text: str) -> list[ColumnElement[Any]]:
+    low = func.lower(column)
+    rank = case((low == text.lower(), 0), (column.istartswith(text, autoescape=True), 1), else_=2)
+    return [rank, column]
+
+
+def find_repositories(c: Connection, text: str, *, limit: int) -> list[str]:
+    """Repositories by a part of their name."""
+    column = repository.c.name
+    query = select(column).where(column.icontains(text, autoescape=True))
+    return list(c.scalars(query.order_by(*_order(column, text)).limit(limit)))
+
+
+def find_tags(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
+    """Tags as they point now: (repository, tag), by a name written as ``path:tag``."""
+    path, colon, name = text.rpartition(":")
+    if not colon or not path:
+        return []
+    query = (
+        select(repository.c.name, tag.c.name)
+        .join(tag, tag.c.repository_id == repository.c.id)
+        .join(tag_period, tag_period.c.tag_id == tag.c.id)
+        .where(
+            repository.c.name.icontains(path, autoescape=True),
+            tag.c.name.istartswith(name, autoescape=True),
+            tag_period.c.until.is_(None),
+        )
+        .order_by(repository.c.name, tag.c.name.desc())
+        .limit(limit)
+    )
+    return list(c.execute(query).tuples().all())
+
+
+def find_packages(c: Connection, text: str, *, limit: int) -> list[tuple[str, int]]:
+    """Binary packages by a part of their name, or their source's whole name: how many versions."""
+    column = package_version.c.name
+    query = (
+        select(column, func.count(package_version.c.version.distinct()))
+        .where(column.icontains(text, autoescape=True) | (package_version.c.source == text))
+        .group_by(column)
+        .order_by(*_order(column, text))
+        .limit(limit)
+    )
+    return list(c.execute(query).tuples().all())
+
+
+def find_workloads(c: Connection, text: str, *, limit: int) -> list[tuple[str, str, str]]:
+    """Workloads that run, by a part of their name: (workload, cluster, namespace)."""
+    columns = (run.c.workload, cluster.c.name, run.c.namespace)
+    query = (
+        select(*columns)
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(run.c.until.is_(None), run.c.workload.icontains(text, autoescape=True))
+        .group_by(*columns)
+        .order_by(*columns)
+        .limit(limit)
+    )
+    return list(c.execute(query).tuples().all())
+
+
+def find_namespaces(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
+    """Namespaces in which something runs, by a part of their name: (namespace, cluster)."""
+    columns = (run.c.namespace, cluster.c.name)
+    query = (
+        select(*columns)
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(run.c.until.is_(None), run.c.namespace.icontains(text, autoescape=True))
+        .group_by(*columns)
+        .order_by(*columns)
+        .limit(limit)
+    )
+    return list(c.execute(query).tuples().all())

@@ -1,0 +1,74 @@
+"""Tags over time, and a repository's images by age."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import Connection, Integer, and_, cast, func, or_, select
+
+from imagecatalog.domain.refs import Digest
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.images import INDEX
+from imagecatalog.store.schema import manifest, repository, repository_manifest, tag, tag_period
+
+
+class AgedImage(Struct, frozen=True):
+    """An image of a repository with its place in the order by age."""
+
+    id: int
+    moment: int
+    """Seconds since 1970 in UTC: when it was made, else when it was first seen."""
+    gone: datetime | None
+
+
+def list_periods(
+    c: Connection, numbers: Collection[int]
+) -> list[tuple[str, Digest, datetime, datetime | None]]:
+    """Whole names that pointed to any of these: what, from when, until when; those that do first."""
+    found: list[tuple[str, Digest, datetime, datetime | None]] = []
+    for batch in batches(numbers):
+        query = (
+            select(
+                repository.c.name,
+                tag.c.name.label("tag"),
+                manifest.c.digest,
+                tag_period.c.since,
+                tag_period.c.until,
+            )
+            .join(tag, tag.c.id == tag_period.c.tag_id)
+            .join(repository, repository.c.id == tag.c.repository_id)
+            .join(manifest, manifest.c.id == tag_period.c.manifest_id)
+            .where(tag_period.c.manifest_id.in_(batch))
+            .order_by(tag_period.c.until.is_not(None), tag_period.c.since.desc(), tag.c.name)
+        )
+        found += [
+            (f"{row.name}:{row.tag}", row.digest, row.since, row.until) for row in c.execute(query)
+        ]
+    return found
+
+
+def list_newest(
+    c: Connection,
+    name: str,
+    *,
+    after: tuple[int, int] | None = None,
+    limit: int | None = None,
+) -> list[AgedImage]:
+    """The images of a repository, the newest first, those that are gone too."""
+    moment = cast(func.coalesce(manifest.c.created, manifest.c.first_seen), Integer)
+    query = (
+        select(manifest.c.id, moment.label("moment"), repository_manifest.c.gone_at)
+        .join(repository_manifest, repository_manifest.c.manifest_id == manifest.c.id)
+        .join(repository, repository.c.id == repository_manifest.c.repository_id)
+        .where(repository.c.name == name, manifest.c.kind != INDEX)
+        .order_by(moment.desc(), manifest.c.id.desc())
+    )
+    if after is not None:
+        query = query.where(
+            or_(moment < after[0], and_(moment == after[0], manifest.c.id < after[1]))
+        )
+    if limit is not None:
+        query = query.limit(limit)
+    return [AgedImage(row.id, row.moment, row.gone_at) for row in c.execute(query)]
