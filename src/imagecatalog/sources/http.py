@@ -78,7 +78,7 @@ class Http:
 
     ``get``, ``head``, ``post`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
-    raise for a final status of 400 or more unless it is in ``allow``: ``AccessDenied`` 401 and 403,
+    raise for a final status from 300 (but 304) unless it is in ``allow``: ``AccessDenied`` 401 and 403,
     ``Missing`` 404 and 410, ``RateLimited`` 429, ``SourceUnavailable`` for the rest.
     """
 
@@ -207,9 +207,10 @@ class Http:
         with ExitStack() as trial:
             self._take_slot(request.url.host, trial)
             response = self._follow(request, trial)
-            if response.status_code >= 400 and response.status_code not in allow:
+            status = response.status_code
+            if status >= 300 and status != 304 and status not in allow:
                 error = _refusal(request.method, response)
-                if response.status_code in _TRANSIENT:
+                if status in _TRANSIENT:
                     raise _Transient(error)
                 raise error
             stack.push(trial.pop_all())
