@@ -1,0 +1,152 @@
+"""The questions of the command line, and the catalog at hand that answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from imagecatalog.domain.answers import (
+    Health,
+    Holder,
+    ImageDetail,
+    ImageSummary,
+    OutdatedImage,
+    Overview,
+    RepositorySummary,
+    RunningItem,
+    SearchHit,
+)
+from imagecatalog.planning import inspection, search, staleness
+from imagecatalog.store import health, holders, images
+from imagecatalog.store.engine import Connection
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Where, and which image; None means any."""
+
+    cluster: str | None = None
+    namespace: str | None = None
+    image: str | None = None
+    limit: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Places()
+
+
+class OutdatedQuestion(Places, frozen=True, kw_only=True):
+    """What of it needs an update."""
+
+    all_images: bool = False
+    security: bool = False
+    status: str | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing that runs is left out."""
+        return self == OutdatedQuestion(security=self.security)
+
+
+class RunningQuestion(Places, frozen=True, kw_only=True):
+    """What runs, or ran at a moment."""
+
+    at: datetime | None = None
+
+
+class Answering(Protocol):
+    """A database or a server; every method may raise its errors, lists while they are read."""
+
+    def overview(self) -> Overview:
+        """How many images run, by verdict."""
+
+    def health(self) -> Iterable[Health]:
+        """When clusters, registries, feeds and jobs were last well."""
+
+    def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
+        """Worst first."""
+
+    def running(self, ask: RunningQuestion) -> Iterable[RunningItem]:
+        """By cluster, namespace, workload, pod."""
+
+    def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
+        """By name."""
+
+    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
+        """Of one repository; raises NotFound for an unknown one."""
+
+    def image(self, reference: str) -> ImageDetail:
+        """By name, digest or a digest's first letters; raises NotFound."""
+
+    def holders(self, package: str, below: str | None, limit: int | None) -> Iterable[Holder]:
+        """Images that hold a package, by version."""
+
+    def search(self, text: str, limit: int) -> Iterable[SearchHit]:
+        """Best first."""
+
+
+class LocalCatalog:
+    """Answers from a database, all within one view of it."""
+
+    def __init__(self, c: Connection, now: datetime | None = None) -> None:
+        self._c = c
+        self._now = now or datetime.now(UTC)
+
+    def overview(self) -> Overview:
+        """How many images run, by verdict."""
+        return staleness.overview(self._c, now=self._now)
+
+    def health(self) -> Iterable[Health]:
+        """When clusters, registries, feeds and jobs were last well."""
+        return health.list_health(self._c)
+
+    def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
+        """Worst first."""
+        return staleness.outdated(
+            self._c,
+            now=self._now,
+            all_images=ask.all_images,
+            security=ask.security,
+            status=ask.status,
+            cluster=ask.cluster,
+            namespace=ask.namespace,
+            image=ask.image,
+            limit=ask.limit,
+        ).items
+
+    def running(self, ask: RunningQuestion) -> Iterable[RunningItem]:
+        """By cluster, namespace, workload, pod."""
+        return staleness.running(
+            self._c,
+            now=self._now,
+            cluster=ask.cluster,
+            namespace=ask.namespace,
+            image=ask.image,
+            at=ask.at,
+            limit=ask.limit,
+        ).items
+
+    def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
+        """By name."""
+        return images.list_repositories(self._c, search=search, limit=limit).items
+
+    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
+        """Of one repository; raises NotFound for an unknown one."""
+        return inspection.list_images(
+            self._c, now=self._now, repository=repository, limit=limit
+        ).items
+
+    def image(self, reference: str) -> ImageDetail:
+        """By name, digest or a digest's first letters; raises NotFound."""
+        return inspection.image_detail(self._c, reference, now=self._now)
+
+    def holders(self, package: str, below: str | None, limit: int | None) -> Iterable[Holder]:
+        """Images that hold a package, by version."""
+        return holders.list_holders(self._c, package, below=below, limit=limit).items
+
+    def search(self, text: str, limit: int) -> Iterable[SearchHit]:
+        """Best first."""
+        return search.search(self._c, text, limit=limit)

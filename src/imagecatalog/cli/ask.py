@@ -1,0 +1,199 @@
+"""The verbs that ask: a database at hand, or with ``--server`` a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_args
+
+import click
+
+from imagecatalog.cli.options import Invocation, Verb
+from imagecatalog.errors import UsageError
+
+T = TypeVar("T")
+LISTED = 10
+"""Exit status of ``--exit-code`` when something is listed."""
+
+
+class Moment(click.ParamType[datetime]):
+    """A time as RFC 3339, or a date; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The moment in UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-11-20 or 2026-11-20T14:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _places(verb: Callable[..., T]) -> Callable[..., T]:
+    for option in (
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N of them."),
+        click.option("--image", metavar="TEXT", help="Only images with this in their name."),
+        click.option("--namespace", metavar="NAME", help="Only in this namespace."),
+        click.option("--cluster", metavar="NAME", help="Only in this cluster."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@click.command(cls=Verb, reads=True)
+@click.option(
+    "--all", "all_images", is_flag=True, help="Also images that do not run, and current ones."
+)
+@click.option("--security", is_flag=True, help="Only those with a security update.")
+@click.option("--status", metavar="VERDICT", help="Only those with this verdict.")
+@_places
+@click.option("--exit-code", is_flag=True, help="Exit with 10 when anything is listed.")
+@click.pass_obj
+def outdated(
+    invocation: Invocation, /, *, exit_code: bool, status: str | None, **filters: Any
+) -> int:
+    """Running images in need of an update, worst first."""
+    from imagecatalog.cli import layouts
+    from imagecatalog.cli.answering import OutdatedQuestion
+    from imagecatalog.domain.answers import OutdatedImage, Status
+
+    if status is not None and status not in get_args(Status):
+        raise click.BadParameter(f"one of {', '.join(get_args(Status))}", param_hint="--status")
+    ask = OutdatedQuestion(status=status, **filters)
+
+    def show(items: Sequence[OutdatedImage]) -> None:
+        overview = answering.overview() if ask.is_everything else None
+        layouts.show_outdated(items, ask, overview, list(answering.health()), _now())
+
+    with invocation.answering() as answering:
+        count = _answer(invocation, OutdatedImage, answering.outdated(ask), show)
+    return LISTED if exit_code and count else 0
+
+
+@click.command(cls=Verb, reads=True)
+@click.option("--at", type=Moment(), metavar="TIME", help="What ran then, not now.")
+@_places
+@click.pass_obj
+def running(invocation: Invocation, /, **filters: Any) -> None:
+    """What runs where, now or at a moment past."""
+    from imagecatalog.cli import layouts
+    from imagecatalog.cli.answering import RunningQuestion
+    from imagecatalog.domain.answers import RunningItem
+
+    ask = RunningQuestion(**filters)
+
+    def show(items: Sequence[RunningItem]) -> None:
+        layouts.show_running(items, ask, list(answering.health()), _now())
+
+    with invocation.answering() as answering:
+        _answer(invocation, RunningItem, answering.running(ask), show)
+
+
+@click.command(cls=Verb, reads=True)
+@click.argument("reference", metavar="REF")
+@click.pass_obj
+def show(invocation: Invocation, reference: str) -> None:
+    """One image: its verdict, what is in it, where it runs.
+
+    REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
+    As CSV it is the image's packages, each with its candidate.
+    """
+    from imagecatalog.cli import layouts, render
+    from imagecatalog.domain.answers import PackageItem
+
+    with invocation.answering() as answering:
+        image = answering.image(reference)
+    match invocation.format:
+        case "json":
+            render.write_json(image)
+        case "csv":
+            render.write_csv(PackageItem, image.packages)
+        case _:
+            layouts.show_image(image, _now())
+
+
+@click.command(cls=Verb, reads=True)
+@click.argument("repository", required=False)
+@click.option("--search", metavar="TEXT", help="Only repositories with this in their name.")
+@click.option("--package", metavar="NAME", help="The images that hold this binary package.")
+@click.option("--below", metavar="VERSION", help="With --package: only versions older than this.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N of them.")
+@click.pass_obj
+def images(
+    invocation: Invocation,
+    *,
+    repository: str | None,
+    search: str | None,
+    package: str | None,
+    below: str | None,
+    limit: int | None,
+) -> None:
+    """The repositories, the images of one, or those with a package."""
+    from imagecatalog.cli import layouts
+    from imagecatalog.domain.answers import Holder, ImageSummary, RepositorySummary
+
+    if sum(value is not None for value in (repository, search, package)) > 1:
+        raise UsageError("REPOSITORY, --search and --package exclude one another")
+    if below is not None and package is None:
+        raise UsageError("--below is of use with --package only")
+    with invocation.answering() as answering:
+        if package is not None:
+            holders = answering.holders(package, below, limit)
+            lay_out = lambda items: layouts.show_holders(items, package, below)  # noqa: E731
+            _answer(invocation, Holder, holders, lay_out)
+        elif repository is not None:
+            found = answering.images(repository, limit)
+            lay_out = lambda items: layouts.show_images(items, repository, _now())  # noqa: E731
+            _answer(invocation, ImageSummary, found, lay_out)
+        else:
+            known = answering.repositories(search, limit)
+            lay_out = lambda items: layouts.show_repositories(items, _now())  # noqa: E731
+            _answer(invocation, RepositorySummary, known, lay_out)
+
+
+@click.command(cls=Verb, reads=True)
+@click.argument("text")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=20, metavar="N", help="At most N; 20."
+)
+@click.pass_obj
+def search(invocation: Invocation, text: str, limit: int) -> None:
+    """Images, packages, workloads, namespaces by their names."""
+    from imagecatalog.cli import layouts
+    from imagecatalog.domain.answers import SearchHit
+
+    with invocation.answering() as answering:
+        hits = answering.search(text, limit)
+        _answer(invocation, SearchHit, hits, lambda items: layouts.show_hits(items, text))
+
+
+VERBS = (outdated, running, show, images, search)
+
+
+def _answer(
+    invocation: Invocation,
+    kind: type[Any],
+    items: Iterable[Any],
+    lay_out: Callable[[Sequence[Any]], None],
+) -> int:
+    """Write a list in the form asked for; how many there were."""
+    from imagecatalog.cli import render
+
+    match invocation.format:
+        case "json":
+            return render.write_json_array(items)
+        case "csv":
+            return render.write_csv(kind, items)
+        case _:
+            listed = list(items)
+            lay_out(listed)
+            return len(listed)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

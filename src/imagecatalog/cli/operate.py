@@ -1,0 +1,264 @@
+"""The verbs that make and keep a catalog."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imagecatalog.cli.options import Invocation, Verb
+from imagecatalog.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagecatalog.config import Settings
+    from imagecatalog.jobs.report import Report
+    from imagecatalog.store.engine import Catalog
+
+PORT = 3691
+IN_PART = 1
+"""Exit status when something failed and the rest was done."""
+
+
+@click.command(cls=Verb)
+@click.pass_obj
+def init(invocation: Invocation) -> None:
+    """Create the database, or bring it to this release."""
+    from imagecatalog.config import hide_secrets
+    from imagecatalog.store.engine import initialise
+
+    settings = invocation.settings()
+    initialise(settings.database)
+    _remark(invocation, f"{hide_secrets(settings.database)} is ready")
+
+
+_HOST = click.option(
+    "--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on; 127.0.0.1."
+)
+_PORT = click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, metavar="N", help=f"Port; {PORT}."
+)
+
+
+@click.command(cls=Verb)
+@_HOST
+@_PORT
+@click.option("--no-jobs", is_flag=True, help="Leave the periodic jobs to others (timers).")
+@click.pass_obj
+def serve(invocation: Invocation, host: str, port: int, *, no_jobs: bool) -> None:
+    """Pages and API; on an SQLite database also the hourly jobs."""
+    with invocation.catalog() as (settings, catalog):
+        _serve(invocation, settings, catalog, host, port, with_jobs=not no_jobs)
+
+
+@click.command(cls=Verb)
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.pass_obj
+def sync(invocation: Invocation, sources: tuple[str, ...]) -> int:
+    """Read registries: which images there are, what is in them.
+
+    SOURCE is https://registry.example.org[/prefix], oci:DIR (an OCI layout or a folder of them) or
+    docker-archive:FILE; left out, every [[registry]] of the configuration.
+    """
+    from imagecatalog.cli.progress import show_progress
+    from imagecatalog.jobs.sync import sync as run
+
+    with invocation.catalog() as (settings, catalog):
+        with show_progress(is_quiet=invocation.is_quiet) as progress:
+            report = run(catalog, settings, sources, now=_now, progress=progress)
+        return _tell(invocation, report)
+
+
+class Dump(click.ParamType[tuple[str, Path]]):
+    """``NAME=PODS.json``."""
+
+    name = "dump"
+
+    def convert(
+        self,
+        value: str | tuple[str, Path],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, Path]:
+        """The cluster's name and the file."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = value.partition("=")
+        if not equals or not name or not path:
+            self.fail(f"{value!r} is not NAME=PODS.json", param, ctx)
+        return name, Path(path)
+
+
+@click.command(cls=Verb)
+@click.option(
+    "--from-dump",
+    "dumps",
+    type=Dump(),
+    multiple=True,
+    metavar="NAME=PODS.json",
+    help="Take `kubectl get pods -A -o json` instead of asking clusters; may be repeated.",
+)
+@click.pass_obj
+def record(invocation: Invocation, dumps: tuple[tuple[str, Path], ...]) -> int:
+    """Scan every cluster once for what runs."""
+    from imagecatalog.cli.progress import show_progress
+    from imagecatalog.jobs.record import record as run
+
+    if len({name for name, _ in dumps}) < len(dumps):
+        raise UsageError("--from-dump names a cluster twice", hint="a cluster has one dump a scan")
+    with invocation.catalog() as (settings, catalog):
+        with show_progress(is_quiet=invocation.is_quiet) as progress:
+            report = run(catalog, settings, dumps=dict(dumps), now=_now, progress=progress)
+        return _tell(invocation, report)
+
+
+@click.command(cls=Verb)
+@click.argument("feeds", nargs=-1, metavar="[FEED]...")
+@click.pass_obj
+def refresh(invocation: Invocation, feeds: tuple[str, ...]) -> int:
+    """Fetch what was published since, and judge what it changes.
+
+    FEED is apt (the archives that the images' own apt sources name); left out, every feed that
+    [feeds] does not switch off.
+    """
+    from imagecatalog.cli.progress import show_progress
+    from imagecatalog.jobs.refresh import refresh as run
+
+    with invocation.catalog() as (settings, catalog):
+        with show_progress(is_quiet=invocation.is_quiet) as progress:
+            report = run(catalog, settings, feeds, now=_now, progress=progress)
+        return _tell(invocation, report)
+
+
+@click.command(cls=Verb)
+@click.option(
+    "--directory",
+    "--dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    metavar="DIR",
+    help="Where its catalog and configuration lie; .demo in the working directory.",
+)
+@_HOST
+@_PORT
+@click.option("--no-serve", is_flag=True, help="Fill the catalog and leave.")
+@click.pass_obj
+def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_serve: bool) -> int:
+    """A sample fleet of real Debian images, read and served."""
+    from imagecatalog.cli.progress import show_progress
+    from imagecatalog.jobs.demo import run_demo
+    from imagecatalog.store.engine import Catalog
+
+    with show_progress(is_quiet=invocation.is_quiet) as progress:
+        settings, report = run_demo(directory.absolute(), now=_now, progress=progress)
+    status = _tell(invocation, report)
+    _remark(invocation, f"ask it: imagecatalog --database {settings.database} outdated")
+    if not no_serve:
+        with closing(Catalog.open(settings.database)) as catalog:
+            _serve(invocation, settings, catalog, host, port, with_jobs=True)
+    return status
+
+
+def _tell(invocation: Invocation, report: Report) -> int:
+    """Say on stderr what was done and, also when quiet, what failed; the exit status."""
+    from imagecatalog.cli.render import clean
+
+    for line in report.done:
+        _remark(invocation, line)
+    for failure in report.failed:
+        subject = "" if failure.message.startswith(failure.subject) else f"{failure.subject}: "
+        click.echo(clean(f"failed: {subject}{failure.message}"), err=True)
+        if failure.hint:
+            click.echo(clean(f"  hint: {failure.hint}"), err=True)
+    return IN_PART if report.failed else 0
+
+
+def _remark(invocation: Invocation, line: str) -> None:
+    from imagecatalog.cli.render import clean
+
+    if not invocation.is_quiet:
+        click.echo(clean(line), err=True)
+
+
+def _serve(
+    invocation: Invocation,
+    settings: Settings,
+    catalog: Catalog,
+    host: str,
+    port: int,
+    *,
+    with_jobs: bool,
+) -> None:
+    import uvicorn
+
+    from imagecatalog.web import create_asgi_app
+
+    logging.getLogger("imagecatalog").setLevel(logging.INFO)
+    with closing(_listen(host, port)) as listener, _stoppable():
+        app = create_asgi_app(settings, catalog)
+        config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+        config.log_level = "warning"
+        _remark(invocation, f"serving on {_address(listener)} (stop with Ctrl-C)")
+        with _jobs(settings, catalog, wanted=with_jobs and catalog.embedded):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _jobs(settings: Settings, catalog: Catalog, *, wanted: bool) -> Iterator[None]:
+    from imagecatalog.jobs.schedule import Scheduler
+
+    if not wanted:
+        yield
+        return
+    scheduler = Scheduler(catalog, settings)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as problem:
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {problem.strerror or problem}",
+            hint="another one may be running; choose with --port, or --port 0 for any free one",
+        ) from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A server that is told to stop, by Ctrl-C or by TERM, has done what it should."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+VERBS = (init, sync, refresh, record, serve, demo)

@@ -1,0 +1,183 @@
+"""A server that answers the questions of the command line, over its ``/api/v1``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
+from imagecatalog.config import hide_secrets
+from imagecatalog.domain.answers import (
+    Health,
+    Holder,
+    ImageDetail,
+    ImageSummary,
+    OutdatedImage,
+    Overview,
+    RepositorySummary,
+    RunningItem,
+    SearchHit,
+)
+from imagecatalog.errors import BadDocument, CatalogError, NotFound, SourceUnavailable, UsageError
+from imagecatalog.sources.http import Answer, Http
+from imagecatalog.store.page import Page
+
+T = TypeVar("T")
+LARGEST_PAGE = 1000
+_MAX_ANSWER = 256 << 20
+_OURS = (400, 404, 422, 500, 503)
+"""Statuses whose bodies tell what is wrong (RFC 9457)."""
+
+
+class _Fault(Struct):
+    detail: str = ""
+
+
+class _Problem(Struct):
+    detail: str
+    code: str
+    hint: str | None = None
+    errors: list[_Fault] = []
+
+
+class RemoteCatalog:
+    """Answers from a server; lists are fetched a page at a time while they are read."""
+
+    def __init__(self, server: str, http: Http) -> None:
+        self._base = server.rstrip("/") + "/api/v1"
+        self._server = hide_secrets(server)
+        self._http = http
+
+    @classmethod
+    @contextmanager
+    def connect(cls, server: str) -> Iterator[RemoteCatalog]:
+        """A client of the server at this address; raises UsageError for what is none."""
+        try:
+            url = urlsplit(server)
+            is_address = url.scheme in ("http", "https") and bool(url.hostname)
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise UsageError(
+                f"--server: {server!r} is not the address of a server",
+                hint="write http://127.0.0.1:3691 or https://catalog.example.org",
+            )
+        http = Http()
+        try:
+            yield cls(server, http)
+        finally:
+            http.close()
+
+    def overview(self) -> Overview:
+        """How many images run, by verdict."""
+        return self._one("/overview", Overview)
+
+    def health(self) -> Iterable[Health]:
+        """When clusters, registries, feeds and jobs were last well."""
+        paths = ("/clusters", "/registries", "/feeds", "/jobs")
+        return chain.from_iterable(self._one(path, Page[Health]).items for path in paths)
+
+    def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
+        """Worst first."""
+        query = {
+            "all": "true" if ask.all_images else None,
+            "security": "true" if ask.security else None,
+            "status": ask.status,
+            "cluster": ask.cluster,
+            "namespace": ask.namespace,
+            "image": ask.image,
+        }
+        return self._many("/outdated", OutdatedImage, ask.limit, query)
+
+    def running(self, ask: RunningQuestion) -> Iterable[RunningItem]:
+        """By cluster, namespace, workload, pod."""
+        query = {
+            "at": ask.at.isoformat() if ask.at else None,
+            "cluster": ask.cluster,
+            "namespace": ask.namespace,
+            "image": ask.image,
+        }
+        return self._many("/running", RunningItem, ask.limit, query)
+
+    def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
+        """By name."""
+        return self._many("/repositories", RepositorySummary, limit, {"search": search})
+
+    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
+        """Of one repository; raises NotFound for an unknown one."""
+        return self._many("/images", ImageSummary, limit, {"repository": repository})
+
+    def image(self, reference: str) -> ImageDetail:
+        """By name, digest or a digest's first letters; raises NotFound."""
+        return self._one(f"/images/{quote(reference)}", ImageDetail)
+
+    def holders(self, package: str, below: str | None, limit: int | None) -> Iterable[Holder]:
+        """Images that hold a package, by version."""
+        path = f"/packages/{quote(package, safe='')}/images"
+        return self._many(path, Holder, limit, {"below": below})
+
+    def search(self, text: str, limit: int) -> Iterable[SearchHit]:
+        """Best first."""
+        query: dict[str, str | None] = {"q": text, "limit": str(limit)}
+        page: Page[SearchHit] = self._decode(self._ask("/search", query), Page[SearchHit])
+        return page.items
+
+    def _one(self, path: str, kind: type[T]) -> T:
+        answer: T = self._decode(self._ask(path, {}), kind)
+        return answer
+
+    def _many(
+        self, path: str, kind: type[T], limit: int | None, query: dict[str, str | None]
+    ) -> Iterator[T]:
+        left = limit
+        after: str | None = None
+        while left is None or left > 0:
+            size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
+            answer = self._ask(path, {**query, "limit": str(size), "after": after})
+            page: Page[T] = self._decode(answer, Page[kind])  # type: ignore[valid-type]
+            yield from page.items
+            if page.next is None or page.next == after:
+                return
+            left = None if left is None else left - len(page.items)
+            after = page.next
+
+    def _ask(self, path: str, query: dict[str, str | None]) -> Answer:
+        given = urlencode({key: value for key, value in query.items() if value is not None})
+        url = self._base + path + (f"?{given}" if given else "")
+        accept = {"Accept": "application/json, application/problem+json"}
+        answer = self._http.get(url, accept, _MAX_ANSWER, allow=_OURS)
+        if answer.status >= 400:
+            raise self._problem(answer)
+        return answer
+
+    def _problem(self, answer: Answer) -> CatalogError:
+        try:
+            problem = msgspec.json.decode(answer.body, type=_Problem)
+        except (msgspec.DecodeError, RecursionError):
+            return SourceUnavailable(
+                f"{self._server} answered {answer.status} to {urlsplit(answer.url).path}",
+                hint="is that the address of an imagecatalog server?",
+            )
+        faults = "; ".join(fault.detail for fault in problem.errors)
+        said = f"{problem.detail} {faults}".strip()
+        if answer.status == 404:
+            return NotFound(said, hint=problem.hint)
+        if answer.status < 500:
+            return UsageError(said, hint=problem.hint)
+        return SourceUnavailable(f"{self._server}: {said}", hint=problem.hint)
+
+    def _decode(self, answer: Answer, kind: Any) -> Any:
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            raise BadDocument(
+                answer.url,
+                f"not what was asked for: {problem}",
+                hint="is that an imagecatalog server, and not of a much older release?",
+            ) from None

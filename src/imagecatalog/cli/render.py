@@ -1,0 +1,218 @@
+"""How answers are written: tables for people, JSON and CSV for programs. Knows no question."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TextIO
+
+import msgspec
+from msgspec import Struct
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
+_GAP = "  "
+_LEAST = 12
+"""Characters that a shrunk column keeps at least."""
+# msgspec refuses subclasses of str, such as a digest.
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class Column(Struct, frozen=True):
+    """A column of a table; those that may shrink are cut in their middle when space is short."""
+
+    title: str
+    right: bool = False
+    shrinks: bool = False
+
+
+class Cell(Struct, frozen=True):
+    """A text with a colour that says nothing the text does not."""
+
+    text: str
+    colour: str | None = None
+    begin: int = 0
+    """Where in the text the colour begins."""
+
+
+def clean(text: str) -> str:
+    """The text without control characters, which a foreign name could steer a terminal with."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def measure(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most ``width`` columns; an ellipsis stands for what is left out before its end.
+
+    Names differ at their ends, so that three quarters of what is kept are the end.
+
+    >>> shorten("registry.example.org/team/app:1.0", 16)
+    'regi…eam/app:1.0'
+    """
+    if measure(text) <= width:
+        return text
+    end = width * 3 // 4 - 1
+    start = max(width - 1 - end, 0)
+    while measure(text[:start]) + 1 + measure(text[-end:] if end else "") > width and start + end:
+        start, end = (start - 1, end) if start >= end else (start, end - 1)
+    return f"{text[:start]}…{text[-end:] if end else ''}"[:width]
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that shows colours, and the user wants them."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def table_width(stream: TextIO) -> int | None:
+    """The terminal's width; None where lines may be as long as they like."""
+    if stream.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return max(shutil.get_terminal_size().columns, 40)
+    return None
+
+
+def paint(text: str, colour: str | None, stream: TextIO) -> str:
+    """The text in a colour, where the stream has colours."""
+    if colour is None or not text or not has_colours(stream):
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def write_table(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str | Cell]],
+    *,
+    stream: TextIO | None = None,
+    indent: str = "",
+) -> None:
+    """The rows under their titles, no line wider than the terminal where the columns may shrink."""
+    stream = stream or sys.stdout
+    cells = [[_as_cell(cell) for cell in row] for row in rows]
+    widths = [
+        max(measure(column.title), *(measure(row[at].text) for row in cells), 0)
+        for at, column in enumerate(columns)
+    ]
+    total = table_width(stream)
+    if total is not None:
+        _shrink(columns, widths, total - len(indent) - len(_GAP) * (len(columns) - 1))
+    titles = [Cell(column.title, "dim") for column in columns]
+    for row in [titles, *cells]:
+        parts = [
+            _fit(cell, width, right=column.right, stream=stream)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        stream.write(indent + _GAP.join(parts).rstrip() + "\n")
+
+
+def _as_cell(cell: str | Cell) -> Cell:
+    cell = Cell(cell) if isinstance(cell, str) else cell
+    return Cell(clean(cell.text).replace("\n", " "), cell.colour, cell.begin)
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], space: int) -> None:
+    """Take from the widest of the columns that may shrink until all fit."""
+    shrinking = [at for at, column in enumerate(columns) if column.shrinks]
+    while sum(widths) > space and shrinking:
+        widest = max(shrinking, key=lambda at: widths[at])
+        if widths[widest] <= _LEAST:
+            return
+        widths[widest] -= 1
+
+
+def _fit(cell: Cell, width: int, *, right: bool, stream: TextIO) -> str:
+    text = shorten(cell.text, width)
+    space = " " * (width - measure(text))
+    painted = text[: cell.begin] + paint(text[cell.begin :], cell.colour, stream)
+    return space + painted if right else painted + space
+
+
+def write_json(value: object, stream: TextIO | None = None) -> None:
+    """One value, indented."""
+    text = msgspec.json.format(_encoder.encode(value), indent=2).decode()
+    (stream or sys.stdout).write(text + "\n")
+
+
+def write_json_array(items: Iterable[Struct], stream: TextIO | None = None) -> int:
+    """A plain array, an item a line; how many there were."""
+    stream = stream or sys.stdout
+    count = 0
+    for item in items:
+        stream.write("[\n" if not count else ",\n")
+        stream.write(_encoder.encode(item).decode())
+        count += 1
+    stream.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def write_csv(kind: type[Struct], items: Iterable[Struct], stream: TextIO | None = None) -> int:
+    """A heading and a line an item (RFC 4180), as the server's CSV has them; how many there were."""
+    writer = csv.writer(stream or sys.stdout)
+    writer.writerow(kind.__struct_fields__)
+    count = 0
+    for item in items:
+        writer.writerow([_csv_cell(getattr(item, field)) for field in kind.__struct_fields__])
+        count += 1
+    return count
+
+
+def _csv_cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case str():
+            # a spreadsheet would run a foreign text that begins so as a formula
+            return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case int() | float():
+            return str(value)
+        case _:
+            return _encoder.encode(value).decode()
+
+
+def format_age(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in one unit: ``3 h``, ``12 d``; empty for None."""
+    if moment is None:
+        return ""
+    age = max(now - moment, timedelta())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age.total_seconds() >= length * (2 if unit == "d" else 1):
+            return f"{int(age.total_seconds() // length)} {unit}"
+    return f"{int(age.total_seconds())} s"
+
+
+def format_ago(moment: datetime | None, now: datetime) -> str:
+    """``3 h ago``; ``never`` for None."""
+    return f"{format_age(moment, now)} ago" if moment else "never"
+
+
+def format_size(size: int) -> str:
+    """Bytes in decimal units: ``31.2 MB``; ``?`` where they are not known."""
+    if size < 0:
+        return "?"
+    if size < 1000:
+        return f"{size} B"
+    if size < 999_950:
+        return f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.1f} MB" if size < 999_950_000 else f"{size / 1e9:.1f} GB"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``1,204 images``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
