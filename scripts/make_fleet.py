@@ -1,0 +1,71 @@
+"""Makes the sample fleet of ``imagecatalog demo`` from the Debian archive.
+
+Real OCI images of an invented company, in three generations, whose package databases apt's own
+solver made of real packages; the matching slice of the archive's indices; and what two clusters
+run of it. The archive is the one that this machine's apt is set up for (run ``apt-get update``
+first). The same archive gives the same bytes; only when its indices changed does the sample
+archive get a new signing key, which no file keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from fleet.archive import Archive
+from fleet.build import Fleet, Packages
+from fleet.layout import Layout
+from fleet.mirror import write_mirror
+from fleet.pods import list_pods
+from fleet.recipes import all_recipes
+
+SAMPLE = Path(__file__).resolve().parent.parent / "src/imagecatalog/sample"
+PARTS = ("images", "mirror", "pods")
+
+
+def make_fleet(work: Path, previous: Path, keyring: str) -> Path:
+    """Makes the fleet in a folder under ``work`` and gives that folder."""
+    print("reading the archive")
+    archive = Archive(work, keyring)
+    recipes = all_recipes()
+    print(f"solving {len(recipes)} images")
+    packages = Packages(archive, recipes)
+    made = work / "made"
+    mirrored = write_mirror(archive, packages.names, made / "mirror", previous / "mirror")
+    layout = Layout(made / "images")
+    fleet = Fleet(archive, packages, layout, mirrored)
+    for recipe in recipes:
+        fleet.add(recipe)
+    layout.close()
+    (made / "pods").mkdir()
+    for cluster in ("north", "south"):
+        text = json.dumps(list_pods(cluster, fleet.built), indent=1)
+        (made / f"pods/{cluster}.json").write_text(f"{text}\n")
+    return made
+
+
+def main() -> None:
+    """Makes the fleet and puts it in the place of the old one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=SAMPLE, help=f"folder that receives {PARTS}")
+    parser.add_argument(
+        "--keyring",
+        default="/usr/share/keyrings/debian-archive-keyring.gpg",
+        help="keyring that signed the archive (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    output: Path = arguments.output
+    with tempfile.TemporaryDirectory() as work:
+        made = make_fleet(Path(work), output, arguments.keyring)
+        for part in PARTS:
+            shutil.rmtree(output / part, ignore_errors=True)
+            shutil.copytree(made / part, output / part)
+    files = [file for part in PARTS for file in (output / part).rglob("*") if file.is_file()]
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
