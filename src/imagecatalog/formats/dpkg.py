@@ -101,7 +101,6 @@ def _split(stream: BinaryIO) -> Iterator[_Paragraph]:
         while not is_whole:
             rest = stream.readline(_LINE)
             is_whole = rest.endswith(b"\n") or len(rest) < _LINE
-            line = line[: _LINE - 1]
         if not line.strip(b"\r\n"):
             if paragraph:
                 yield paragraph
@@ -121,6 +120,8 @@ def _add_field(paragraph: _Paragraph, line: bytes) -> None:
     elif (field := name.strip().lower()) in _WANTED:
         if field in paragraph.fields:
             paragraph.problem = paragraph.problem or f"two fields {field.decode().title()}"
+        if len(line) == _LINE and not line.endswith(b"\n"):
+            paragraph.problem = paragraph.problem or f"an endless {field.decode().title()}"
         paragraph.fields[field] = value.strip().decode(errors="replace")
 
 

@@ -57,8 +57,11 @@ class TarReader:
             if member.type == b"g":  # runtimes leave global headers alone, too
                 self._stream.skip(_padded(member.size))
                 continue
-            self._override(member, pax, long)
-            pax, long = {}, {}
+            if pax or long:
+                self._override(member, pax, long)
+                pax, long = {}, {}
+            if member.type == b"\0":  # before ustar, a slash at the end made it a folder
+                member.type = b"5" if member.name.endswith(b"/") else b"0"
             self._body = 0 if member.type in _WITHOUT_BODY else _padded(member.size)
             yield member
             if self._body:
@@ -107,8 +110,8 @@ class TarReader:
             if prefix := block[345:end].split(b"\0", 1)[0]:
                 name = prefix + b"/" + name
         kind = block[156:157]
-        if kind in (b"\0", b"0", b"7"):
-            kind = b"5" if name.endswith(b"/") else b"0"
+        if kind == b"7":
+            kind = b"0"
         member = Member(
             name=name,
             type=kind,
@@ -156,8 +159,6 @@ class TarReader:
 
     def _override(self, member: Member, pax: dict[bytes, bytes], long: dict[bytes, bytes]) -> None:
         """Let the extended headers before a member say what its own has no room for."""
-        if not pax and not long:
-            return
         member.name = (
             long.get(b"L") or pax.get(b"GNU.sparse.name") or pax.get(b"path") or member.name
         )
@@ -167,8 +168,6 @@ class TarReader:
             if not size.isdigit() or len(size) > 19:
                 raise BadDocument(self._where, "has a malformed size in a pax header")
             member.size = int(size)
-        if member.type == b"0" and member.name.endswith(b"/"):
-            member.type = b"5"
 
 
 def show(name: bytes) -> str:

@@ -41,11 +41,13 @@ def read_contents(
     config: ImageConfig,
     *,
     known: Callable[[Digest], LayerReading | None],
+    keep: Callable[[LayerReading], None] = lambda _: None,
 ) -> tuple[ImageContents, tuple[LayerReading, ...]]:
     """What an image holds, and the readings of layers that ``known`` did not have, to be stored.
 
     Layers are read from the newest down, as far as they can still matter. A reading is given for
-    storing only if the source vouched for all of the layer's bytes. Raises ``SourceUnavailable``.
+    storing only if the source vouched for all of the layer's bytes; ``keep`` gets it at once. Raises
+    ``SourceUnavailable``.
     """
     readings: list[LayerReading] = []
     fresh: dict[Digest, LayerReading] = {}
@@ -61,6 +63,7 @@ def read_contents(
             reading, is_vouched = _read(source, repository, layer)
             if is_vouched:
                 fresh[layer.digest] = reading
+                keep(reading)
         readings.append(reading)
         hidden.update(_hidden_by(reading.entries))
         unknown = reading.problem
