@@ -28,6 +28,7 @@ from imagecatalog.web.ui.render import link_image, render
 router = APIRouter(include_in_schema=False)
 Asked = TypeVar("Asked", bound=Question)
 
+WORST_ROWS = 10
 OUTDATED_ROWS = 50
 RUNNING_ROWS = 250
 IMAGE_ROWS = 100
@@ -50,10 +51,12 @@ def show_overview(request: Request) -> Response:
     now = service.clock()
     with service.read() as c:
         overview = staleness.overview(c, now=now)
+        worst = staleness.outdated(c, now=now, limit=WORST_ROWS)
         found = health.list_health(c)
     return render(
         request,
         "overview.html",
+        worst=worst.items,
         overview=overview,
         statuses=rows.order_statuses(overview.by_status),
         health=rows.group_health(found),
