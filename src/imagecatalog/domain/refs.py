@@ -43,7 +43,9 @@ _HEX = re.compile(r"[a-f0-9]+")
 _IMAGE_HEX = re.compile(r"[a-f0-9]{64}")
 
 _HOST_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_REGISTRY = re.compile(rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_REGISTRY = re.compile(
+    rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9]*:[a-fA-F0-9:]*\])(?::[0-9]+)?"
+)
 _PATH = re.compile(
     r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 )
@@ -300,9 +302,11 @@ def encode_hook(value: Any) -> Any:
 
 def decode_hook(kind: type[Any], value: Any) -> Any:
     """``dec_hook`` of msgspec for structs that hold a ``Digest``; raises ``BadName``."""
-    if issubclass(kind, Digest) and isinstance(value, str):
-        return kind(value)
-    raise NotImplementedError(f"no decoder for {kind.__name__}")
+    if not issubclass(kind, Digest):
+        raise NotImplementedError(f"no decoder for {kind.__name__}")
+    if not isinstance(value, str):
+        raise TypeError("a digest is a text")  # which msgspec turns into a ValidationError
+    return kind(value)
 
 
 def _split_registry(named: str) -> tuple[str, str]:
