@@ -37,14 +37,13 @@ _DEBIAN_ARCHITECTURES = {
 
 def describe_root(tree: Tree, platform: Platform) -> ImageContents:
     """What the files of an image say, links followed; raises ``TooDeep`` for links in a circle."""
-    files = _Files(tree)
-    database, unknown = _find_packages(files)
+    database, unknown = _find_packages(_Files(tree))
     packages = database.packages if database else None
     return ImageContents(
-        distro=_find_distro(files),
+        distro=_find_distro(_Files(tree)),
         packages=packages,
         held=database.held if database else (),
-        apt=_find_apt(files, list_architectures(packages or (), platform, _foreign(files))),
+        apt=_find_apt(_Files(tree), packages or (), platform),
         unknown=unknown,
     )
 
@@ -165,8 +164,8 @@ def _foreign(files: _Files) -> tuple[str, ...]:
     return tuple(line for line in lines if _ARCHITECTURE.fullmatch(line))
 
 
-def _find_apt(files: _Files, architectures: tuple[str, ...]) -> AptSetup | None:
-    files.problems.clear()  # those of other files do not make apt's set-up incomplete
+def _find_apt(files: _Files, packages: Sequence[Package], platform: Platform) -> AptSetup | None:
+    architectures = list_architectures(packages, platform, _foreign(files))
     sources, bad_sources = parse_sources(_read_parts(files, "etc/apt/sources.list"))
     pins, bad_pins = parse_preferences(_read_parts(files, "etc/apt/preferences"))
     keyrings = tuple(_find_keyrings(files, sources))

@@ -321,6 +321,18 @@ def test_a_source_without_the_blob_raises(registry):
         registry.read(Descriptor(GZIP, Digest.of(b"none"), 4))
 
 
+def test_each_reading_is_kept_before_the_next_layer_is_asked_for(registry):
+    kept = []
+    layers = (Descriptor(GZIP, Digest.of(b"none"), 4), registry.add(BASE))
+    manifest = ImageManifest("application/vnd.oci.image.manifest.v1+json", CONFIG, layers)
+    config = ImageConfig(None, Platform.parse("linux/amd64"))
+    with pytest.raises(Missing):
+        read_contents(
+            registry, "r.example/a", manifest, config, known=lambda _: None, keep=kept.append
+        )
+    assert [reading.digest for reading in kept] == [layers[1].digest]
+
+
 def apt(registry, **files):
     contents = registry.read(BASE, files)
     assert contents.apt is not None
@@ -364,6 +376,7 @@ def test_apt_reads_lists_parts_and_pins(registry):
         ({"etc/apt/sources.list.d": ("link", "/srv/d")}, "sources.list.d: is a link to 'srv/d'"),
         ({"etc/apt/sources.list": "x" * (2 << 20)}, "too large"),
         ({"etc/apt/preferences": ("hard", "srv/pins")}, "a hard link to 'srv/pins'"),
+        ({"var/lib/dpkg/arch": ("link", "/srv/arch")}, "var/lib/dpkg/arch: is a link"),
         ({"etc/apt/sources.list": "deb rubbish\n"}, "etc/apt/sources.list"),
     ],
 )
