@@ -24,10 +24,11 @@ CONFIG = "config.toml"
 DATABASE = "catalog.sqlite"
 
 _DISTROLESS = (
-    f"deb {sample.APT_SITE}debian bookworm main",
-    f"deb {sample.APT_SITE}debian bookworm-updates main",
-    f"deb {sample.APT_SITE}debian-security bookworm-security main",
+    f"deb [arch=amd64,arm64] {sample.APT_SITE}debian bookworm main",
+    f"deb [arch=amd64,arm64] {sample.APT_SITE}debian bookworm-updates main",
+    f"deb [arch=amd64,arm64] {sample.APT_SITE}debian-security bookworm-security main",
 )
+"""For the images without apt sources of their own; the mirror has these architectures."""
 
 
 def run_demo(
