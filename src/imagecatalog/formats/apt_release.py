@@ -60,7 +60,6 @@ def parse_release(text: bytes, where: str) -> Release:
     if stanza is None or not {"suite", "codename", "date", *_HASHES} & stanza.fields.keys():
         raise BadDocument(where, "this is not a Release file")
     fields = stanza.fields
-    not_automatic = _is_yes(fields, "notautomatic")
     return Release(
         facts=ReleaseFacts(
             origin=fields.get("origin", ""),
@@ -68,8 +67,8 @@ def parse_release(text: bytes, where: str) -> Release:
             suite=fields.get("suite", ""),
             codename=fields.get("codename", ""),
             version=fields.get("version", ""),
-            not_automatic=not_automatic,
-            but_automatic_upgrades=not_automatic and _is_yes(fields, "butautomaticupgrades"),
+            not_automatic=_is_yes(fields, "notautomatic"),
+            but_automatic_upgrades=_is_yes(fields, "butautomaticupgrades"),
         ),
         date=_time(fields, "date", where),
         valid_until=_time(fields, "valid-until", where),
