@@ -15,6 +15,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
     Verdict,
 )
+from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
@@ -146,6 +147,12 @@ def never_met(item: AliveImage) -> Verdict:
     return Verdict(status="unknown", reason=reason)
 
 
+def _reported_digest(item: AliveImage) -> str | None:
+    """The manifest or index that the runtime names, of an image that the catalog never met."""
+    reported = parse_image_id(item.image_id)
+    return None if reported.digest is None or reported.is_config else str(reported.digest)
+
+
 def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) -> list[_Candidate]:
     """The same with every image that does not run."""
     there = {item.judged.row.id for item in running if item.judged}
@@ -248,7 +255,7 @@ def running(
                 container=row.container,
                 kind=row.kind,
                 image=item.image,
-                digest=str(known.row.digest) if known else None,
+                digest=str(known.row.digest) if known else _reported_digest(item),
                 since=row.since,
                 seen=row.seen,
                 known=known is not None,
