@@ -10,25 +10,25 @@ from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.packages import Distro
 from imagecatalog.domain.refs import Digest
-from imagecatalog.store import apt, images, layers, updates
+from imagecatalog.store import apt, images, layers, packages, updates
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.packages import PackageShelf
+from imagecatalog.store.shelf import Shelf
 
 ConfiguredSetups = Mapping[tuple[str, str], AptSetup]
 """By (``id version`` of the distribution, architecture of the platform): for images without apt."""
 
 
 def record_reading(
-    c: Connection, shelf: PackageShelf, manifest: ImageManifest, reading: LayerReading
+    c: Connection, shelf: Shelf, manifest: ImageManifest, reading: LayerReading
 ) -> None:
     """Keep what was read out of a layer of the image, so that no image needs it read again."""
-    layers.put_layers(c, manifest.layers)
+    layers.put_layers(c, shelf, manifest.layers)
     layers.put_reading(c, shelf, reading)
 
 
 def record_image(
     c: Connection,
-    shelf: PackageShelf,
+    shelf: Shelf,
     digest: Digest,
     *,
     manifest: ImageManifest,
@@ -39,15 +39,17 @@ def record_image(
     now: datetime,
 ) -> int:
     """Write an image with what it holds, and have its packages judged; its number."""
-    own = None if contents.apt is None else apt.put_setup(c, contents.apt)
+    own = None if contents.apt is None else apt.put_setup(c, shelf, contents.apt)
     setup = own
     if own is None and contents.distro is not None:
         fallback = configured.get((_release_key(contents.distro), config.platform.architecture))
-        setup = None if fallback is None else apt.put_setup(c, fallback)
-    packages = contents.packages
-    set_id = None if packages is None else shelf.put_set(c, packages, contents.held)
+        setup = None if fallback is None else apt.put_setup(c, shelf, fallback)
+    set_id = None
+    if contents.packages is not None:
+        set_id = packages.put_set(c, shelf, contents.packages, contents.held)
     number = images.put_image(
         c,
+        shelf,
         images.ImageFacts(
             digest=digest,
             media_type=manifest.media_type,
@@ -55,7 +57,9 @@ def record_image(
             config_digest=manifest.config.digest,
             platform=str(config.platform),
             created=config.created,
-            distro_id=None if contents.distro is None else images.put_distro(c, contents.distro),
+            distro_id=None
+            if contents.distro is None
+            else images.put_distro(c, shelf, contents.distro),
             own_setup_id=own,
             setup_id=setup,
             set_id=set_id,
@@ -65,7 +69,7 @@ def record_image(
         now=now,
     )
     if setup is not None and set_id is not None:
-        updates.enrol(c, setup, set_id)
+        updates.enrol(c, shelf, setup, set_id)
     return number
 
 
@@ -75,13 +79,13 @@ def _release_key(distro: Distro) -> str:
 
 def point_configured(c: Connection, configured: ConfiguredSetups) -> int:
     """Judge images without apt sources by the configuration of now; how many images that moved."""
-    moved = 0
+    moved, shelf = 0, Shelf()
     for (release, architecture), setup in configured.items():
         os_id, _, version = release.partition(" ")
-        number = apt.put_setup(c, setup)
+        number = apt.put_setup(c, shelf, setup)
         moved += apt.point_setups(c, (os_id, version), number, architecture)
     if moved:
-        updates.enrol_missing(c)
+        updates.enrol_configured(c, shelf)
     return moved
 
 

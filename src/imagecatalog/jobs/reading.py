@@ -20,7 +20,7 @@ from imagecatalog.sources.contents import read_contents
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.store import images, layers
 from imagecatalog.store.engine import Catalog, Connection
-from imagecatalog.store.packages import PackageShelf
+from imagecatalog.store.shelf import Shelf
 
 _EXPECTED = frozenset(
     {
@@ -132,9 +132,9 @@ class Reader:
                 members.append(self.read(repository, member.digest, depth=depth + 1))
             except Missing:
                 missing.append(member.digest)
-        with self._catalog.write() as c:
+        with self._writing() as (c, shelf):
             return images.put_index(
-                c, digest, index.media_type, members, missing=missing, now=self._now()
+                c, shelf, digest, index.media_type, members, missing=missing, now=self._now()
             )
 
     def _read_image(self, repository: str, digest: Digest, manifest: ImageManifest) -> int:
@@ -190,9 +190,9 @@ class Reader:
             self.layers += 1
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Connection, PackageShelf]]:
+    def _writing(self) -> Iterator[tuple[Connection, Shelf]]:
         """A transaction with this thread's shelf, which forgets what was not kept."""
-        shelf = self._shelves.__dict__.setdefault("shelf", PackageShelf())
+        shelf = self._shelves.__dict__.setdefault("shelf", Shelf())
         try:
             with self._catalog.write() as c:
                 yield c, shelf
@@ -223,7 +223,7 @@ class Reader:
                 self.unreadable.append(failure)
 
     def _put_unread(self, digest: Digest, media_type: str, why: Unknown) -> int:
-        with self._catalog.write() as c:
+        with self._writing() as (c, shelf):
             return images.put_unread(
-                c, digest, media_type, why, reader=READER_VERSION, now=self._now()
+                c, shelf, digest, media_type, why=why, reader=READER_VERSION, now=self._now()
             )

@@ -24,6 +24,7 @@ from imagecatalog.store.schema import (
     package_update,
     package_version,
 )
+from imagecatalog.store.shelf import Shelf
 
 
 class SetupRow(Struct, frozen=True):
@@ -67,8 +68,14 @@ class Offer(Struct, frozen=True):
     source_version: str
 
 
-def put_setup(c: Connection, setup: AptSetup) -> int:
+def put_setup(c: Connection, shelf: Shelf, setup: AptSetup) -> int:
     """The id of a set-up, written if it is new."""
+    if setup not in shelf.setups:
+        shelf.setups[setup] = _put_setup(c, setup)
+    return shelf.setups[setup]
+
+
+def _put_setup(c: Connection, setup: AptSetup) -> int:
     digest = setup.digest()
     find = select(apt_setup.c.id).where(apt_setup.c.digest == digest)
     found = c.scalar(find)

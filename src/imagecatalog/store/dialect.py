@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -17,23 +18,69 @@ BATCH = 1000
 
 def insert(c: Connection, table: Table) -> Any:
     """An INSERT of the connection's own dialect, which knows ON CONFLICT."""
-    return postgresql.insert(table) if c.dialect.name == "postgresql" else sqlite.insert(table)
+    return _insert(c.dialect.name, table)
+
+
+# Building a statement costs more than running it: those of every image are built once.
+@lru_cache
+def _insert(dialect: str, table: Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache
+def _insert_new(dialect: str, table: Table, returned: tuple[Column[Any], ...]) -> Any:
+    statement = _insert(dialect, table).on_conflict_do_nothing()
+    return statement.returning(*returned) if returned else statement
+
+
+@lru_cache
+def _upsert(dialect: str, table: Table, key: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    statement = _insert(dialect, table)
+    return statement.on_conflict_do_update(
+        index_elements=key, set_={name: statement.excluded[name] for name in names}
+    )
 
 
 def insert_new(c: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, leaving out those that are there already."""
     if rows:
-        c.execute(insert(c, table).on_conflict_do_nothing(), rows)
+        c.execute(_insert_new(c.dialect.name, table, ()), rows)
 
 
-def upsert(c: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; where the primary key is there, overwrite the other columns given."""
+def insert_returning(
+    c: Connection, table: Table, rows: Sequence[dict[str, Any]], *columns: Column[Any]
+) -> list[Any]:
+    """Insert rows, leaving out those that are there already; these columns of the new ones."""
     if not rows:
-        return
-    statement = insert(c, table)
-    key = [column.name for column in table.primary_key]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    c.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+        return []
+    return list(c.execute(_insert_new(c.dialect.name, table, columns), rows))
+
+
+def upsert(
+    c: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    keep: Sequence[str] = (),
+    key: Sequence[str] = (),
+) -> None:
+    """Insert rows; where the key (the primary key) is there, overwrite all other columns but ``keep``."""
+    if rows:
+        c.execute(upsert_statement(c, table, rows[0], keep=keep, key=key), rows)
+
+
+def upsert_statement(
+    c: Connection,
+    table: Table,
+    row: dict[str, Any],
+    *,
+    keep: Sequence[str] = (),
+    key: Sequence[str] = (),
+) -> Any:
+    """The statement of ``upsert`` for rows with the columns of this one."""
+    unique = tuple(key) or tuple(column.name for column in table.primary_key)
+    names = tuple(name for name in row if name not in unique and name not in keep)
+    return _upsert(c.dialect.name, table, unique, names)
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from imagecatalog.domain.answers import RepositorySummary, TagPeriod
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import NotFound
-from imagecatalog.store.dialect import batches, insert, insert_new
+from imagecatalog.store.dialect import batches, insert_new, upsert
 from imagecatalog.store.layers import put_layers
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import (
@@ -28,6 +28,7 @@ from imagecatalog.store.schema import (
     tag,
     tag_period,
 )
+from imagecatalog.store.shelf import Shelf
 
 INDEX, IMAGE, UNREAD = 0, 1, 2
 
@@ -44,6 +45,9 @@ MEDIA_TYPES = (
 
 # Bytes that differ from their digest may be whole at the next try; other faults stay.
 _WORTH_ANOTHER_TRY = ("digest-mismatch", "member-missing", "too-slow", "truncated")
+
+
+_NUMBER = select(manifest.c.id).where(manifest.c.digest == bindparam("wanted"))
 
 
 class KnownManifest(Struct, frozen=True):
@@ -82,20 +86,19 @@ def put_repository(c: Connection, name: str) -> int:
     return int(found)
 
 
-def put_distro(c: Connection, value: Distro) -> int:
+def put_distro(c: Connection, shelf: Shelf, value: Distro) -> int:
     """The id of a distribution's release, written if it is new."""
-    row = {
-        "os_id": value.id,
-        "version_id": value.version_id or "",
-        "codename": value.codename or "",
-        "pretty": value.pretty or "",
-    }
-    find = select(distro.c.id).where(*(distro.c[name] == text for name, text in row.items()))
-    found = c.scalar(find)
-    if found is None:
+    if value not in shelf.distros:
+        row = {
+            "os_id": value.id,
+            "version_id": value.version_id or "",
+            "codename": value.codename or "",
+            "pretty": value.pretty or "",
+        }
         insert_new(c, distro, [row])
-        found = c.execute(find).scalar_one()
-    return int(found)
+        find = select(distro.c.id).where(*(distro.c[name] == text for name, text in row.items()))
+        shelf.distros[value] = c.execute(find).scalar_one()
+    return shelf.distros[value]
 
 
 def find_manifests(
@@ -114,9 +117,11 @@ def find_manifests(
     return found
 
 
-def put_image(c: Connection, facts: ImageFacts, *, kind: int = IMAGE, now: datetime) -> int:
+def put_image(
+    c: Connection, shelf: Shelf, facts: ImageFacts, *, kind: int = IMAGE, now: datetime
+) -> int:
     """Write an image, or write it anew where it is known; its first sight stays."""
-    values = {
+    row = {
         "digest": facts.digest,
         "kind": kind,
         "media_type": _media_number(facts.media_type),
@@ -132,29 +137,22 @@ def put_image(c: Connection, facts: ImageFacts, *, kind: int = IMAGE, now: datet
         "unknown_reason": facts.unknown and facts.unknown.reason,
         "reader": facts.reader,
     }
-    statement = insert(c, manifest)
-    kept = ("digest", "first_seen")
-    number = c.execute(
-        statement.on_conflict_do_update(
-            index_elements=["digest"],
-            set_={name: statement.excluded[name] for name in values if name not in kept},
-        ).returning(manifest.c.id),
-        values,
-    ).scalar_one()
-    layers = put_layers(c, facts.layers)
+    upsert(c, manifest, [row], key=["digest"], keep=["first_seen"])
+    number = int(c.execute(_NUMBER, {"wanted": facts.digest}).scalar_one())
     insert_new(
         c,
         manifest_layer,
         [
-            {"manifest_id": number, "position": position, "layer_id": layers[item.digest]}
-            for position, item in enumerate(facts.layers)
+            {"manifest_id": number, "position": position, "layer_id": layer}
+            for position, layer in enumerate(put_layers(c, shelf, facts.layers))
         ],
     )
-    return int(number)
+    return number
 
 
 def put_index(
     c: Connection,
+    shelf: Shelf,
     digest: Digest,
     media_type: str,
     members: Sequence[int],
@@ -167,7 +165,7 @@ def put_index(
     if missing:
         why = Unknown("member-missing", f"the registry lacks its {', '.join(missing)}")
     facts = ImageFacts(digest=digest, media_type=media_type, unknown=why)
-    number = put_image(c, facts, kind=INDEX, now=now)
+    number = put_image(c, shelf, facts, kind=INDEX, now=now)
     insert_new(
         c,
         index_member,
@@ -180,11 +178,18 @@ def put_index(
 
 
 def put_unread(
-    c: Connection, digest: Digest, media_type: str, why: Unknown, *, reader: int, now: datetime
+    c: Connection,
+    shelf: Shelf,
+    digest: Digest,
+    media_type: str,
+    *,
+    why: Unknown,
+    reader: int,
+    now: datetime,
 ) -> int:
     """Write that a manifest is there and why nothing is known of it."""
     facts = ImageFacts(digest=digest, media_type=media_type, unknown=why, reader=reader)
-    return put_image(c, facts, kind=UNREAD, now=now)
+    return put_image(c, shelf, facts, kind=UNREAD, now=now)
 
 
 def _media_number(media_type: str) -> int:

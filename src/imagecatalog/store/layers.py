@@ -13,20 +13,22 @@ from imagecatalog.domain.contents import LayerEntry, LayerReading, PackageDataba
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest
-from imagecatalog.store.dialect import batches, insert_new
-from imagecatalog.store.packages import PackageShelf, list_held, list_packages
+from imagecatalog.store.dialect import batches, insert_new, insert_returning
+from imagecatalog.store.packages import list_held, list_packages, put_set
 from imagecatalog.store.schema import blob, layer, layer_entry
+from imagecatalog.store.shelf import Shelf
 
 
-def put_layers(c: Connection, layers: Sequence[Descriptor]) -> dict[Digest, int]:
-    """The id of each layer, written where it is new."""
-    digests = list({item.digest for item in layers})
-    found = _find(c, digests)
-    missing = [item for item in layers if item.digest not in found]
-    if missing:
-        insert_new(c, layer, [{"digest": item.digest, "size": item.size} for item in missing])
-        found |= _find(c, [item.digest for item in missing])
-    return found
+def put_layers(c: Connection, shelf: Shelf, layers: Sequence[Descriptor]) -> list[int]:
+    """The id of each layer in their order, written where it is new."""
+    new = {item.digest: item.size for item in layers if item.digest not in shelf.layers}
+    rows = [{"digest": digest, "size": size} for digest, size in sorted(new.items())]
+    written = insert_returning(c, layer, rows, layer.c.digest, layer.c.id)
+    shelf.layers.update((digest, number) for digest, number in written)
+    there = [digest for digest in new if digest not in shelf.layers]
+    if there:
+        shelf.layers.update(_find(c, there))
+    return [shelf.layers[item.digest] for item in layers]
 
 
 def _find(c: Connection, digests: Sequence[Digest]) -> dict[Digest, int]:
@@ -37,7 +39,7 @@ def _find(c: Connection, digests: Sequence[Digest]) -> dict[Digest, int]:
     return found
 
 
-def put_reading(c: Connection, shelf: PackageShelf, reading: LayerReading) -> None:
+def put_reading(c: Connection, shelf: Shelf, reading: LayerReading) -> None:
     """Keep what was read out of a layer; the layer itself must be there. A newer reading wins."""
     number = c.execute(select(layer.c.id).where(layer.c.digest == reading.digest)).scalar_one()
     c.execute(layer_entry.delete().where(layer_entry.c.layer_id == number))
@@ -60,14 +62,14 @@ def put_reading(c: Connection, shelf: PackageShelf, reading: LayerReading) -> No
         )
 
 
-def _entry_row(c: Connection, shelf: PackageShelf, entry: LayerEntry) -> dict[str, Any]:
+def _entry_row(c: Connection, shelf: Shelf, entry: LayerEntry) -> dict[str, Any]:
     database = entry.database
     return {
         "path": entry.path,
         "kind": entry.kind,
         "target": entry.target,
         "blob_id": None if entry.data is None else _put_blob(c, entry.data),
-        "set_id": database and shelf.put_set(c, database.packages, database.held),
+        "set_id": database and put_set(c, shelf, database.packages, database.held),
         "problem": database and database.problem,
     }
 

@@ -7,12 +7,12 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, select, tuple_, update
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.dialect import batches, insert_new, upsert
-from imagecatalog.store.packages import list_held
+from imagecatalog.store.dialect import batches, insert_returning, upsert
+from imagecatalog.store.packages import list_chunks, list_held
 from imagecatalog.store.schema import (
     apt_setup,
     manifest,
@@ -25,8 +25,17 @@ from imagecatalog.store.schema import (
     setup_chunk,
     verdict,
 )
+from imagecatalog.store.shelf import Shelf
 
 _DECODER = msgspec.msgpack.Decoder(list[int])
+
+
+_MEMBERS = (
+    select(package_chunk_member.c.package_version_id)
+    .where(package_chunk_member.c.chunk_id.in_(bindparam("chunks", expanding=True)))
+    .distinct()
+)
+_PENDING = update(apt_setup).where(apt_setup.c.id == bindparam("setup")).values(pending=True)
 
 
 class Judged(Struct, frozen=True):
@@ -61,47 +70,36 @@ Pair = tuple[int, int]
 """A set-up's and a package set's id."""
 
 
-def enrol(c: Connection, setup_id: int, set_id: int) -> None:
+def enrol(c: Connection, shelf: Shelf, setup_id: int, set_id: int) -> None:
     """Have every package of the set judged under the set-up; what is there already stays."""
-    known = select(setup_chunk.c.chunk_id).where(setup_chunk.c.setup_id == setup_id)
-    chunks = c.scalars(
-        select(package_set_chunk.c.chunk_id).where(
-            package_set_chunk.c.set_id == set_id, package_set_chunk.c.chunk_id.not_in(known)
-        )
-    ).all()
-    if not chunks:
+    chunks = list_chunks(c, shelf, set_id)
+    new = [chunk for chunk in chunks if (setup_id, chunk) not in shelf.enrolled]
+    if not new:
         return
-    insert_new(c, setup_chunk, [{"setup_id": setup_id, "chunk_id": chunk} for chunk in chunks])
-    c.execute(update(apt_setup).where(apt_setup.c.id == setup_id).values(pending=True))
-    members = c.scalars(
-        select(package_chunk_member.c.package_version_id)
-        .where(package_chunk_member.c.chunk_id.in_(chunks))
-        .distinct()
-    )
-    insert_new(
-        c,
-        package_update,
-        [
+    rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in new]
+    written = insert_returning(c, setup_chunk, rows, setup_chunk.c.chunk_id)
+    shelf.enrolled.update((setup_id, chunk) for chunk in new)
+    if written:
+        numbers = [row.chunk_id for row in written]
+        members = c.scalars(_MEMBERS, {"chunks": numbers})
+        rows = [
             {"setup_id": setup_id, "package_version_id": number, "judged": False, "security": False}
             for number in members
-        ],
-    )
+        ]
+        if insert_returning(c, package_update, rows, package_update.c.package_version_id):
+            c.execute(_PENDING, {"setup": setup_id})
 
 
-def enrol_missing(c: Connection) -> None:
-    """Enrol every (set-up, set) of the images once more, for those whose set-up was changed."""
-    pairs = (
-        c.execute(
-            select(manifest.c.setup_id, manifest.c.set_id)
-            .where(manifest.c.setup_id.is_not(None), manifest.c.set_id.is_not(None))
-            .where(manifest.c.own_setup_id.is_(None))
-            .distinct()
-        )
-        .tuples()
-        .all()
-    )
-    for setup_id, set_id in list(pairs):
-        enrol(c, setup_id, set_id)
+def enrol_configured(c: Connection, shelf: Shelf) -> None:
+    """Enrol the images without apt sources of their own under the set-up that they now have."""
+    pairs = c.execute(
+        select(manifest.c.setup_id, manifest.c.set_id)
+        .where(manifest.c.setup_id.is_not(None), manifest.c.set_id.is_not(None))
+        .where(manifest.c.own_setup_id.is_(None))
+        .distinct()
+    ).all()
+    for pair in pairs:
+        enrol(c, shelf, pair.setup_id, pair.set_id)
 
 
 def list_judged(c: Connection, setup_id: int) -> list[Judged]:

@@ -1,0 +1,1 @@
+"""What it costs: one file a question, beside a peer or a bare limit, as a ratio. Asserts nothing."""

@@ -1,0 +1,38 @@
+"""What one job knows to be in the database already, so that it need not ask again."""
+
+from __future__ import annotations
+
+from imagecatalog.domain.apt import AptSetup
+from imagecatalog.domain.packages import Distro, Package
+from imagecatalog.domain.refs import Digest
+
+_ROOM = 500_000
+
+
+class Shelf:
+    """Ids of rows met, by what they stand for. One for a thread of a job, and one database.
+
+    What it knows of a transaction that was dropped must go too: ``forget`` after a failure.
+    """
+
+    def __init__(self) -> None:
+        self.versions: dict[Package, tuple[int, int]] = {}
+        """Id and bucket of package versions."""
+        self.chunks: dict[bytes, int] = {}
+        self.sets: dict[bytes, int] = {}
+        self.set_chunks: dict[int, tuple[int, ...]] = {}
+        self.layers: dict[Digest, int] = {}
+        self.distros: dict[Distro, int] = {}
+        self.setups: dict[AptSetup, int] = {}
+        self.enrolled: set[tuple[int, int]] = set()
+        """Set-up and chunk."""
+
+    def forget(self) -> None:
+        """Start anew: nothing is taken for granted."""
+        self.__init__()  # type: ignore[misc]
+
+    def make_room(self) -> None:
+        """Forget all if it grew too large to keep."""
+        largest = max(len(self.versions), len(self.chunks), len(self.enrolled), len(self.layers))
+        if largest > _ROOM or len(self.set_chunks) > _ROOM // 10:
+            self.forget()
