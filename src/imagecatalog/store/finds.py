@@ -39,7 +39,7 @@ def find_tags(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
         .order_by(repository.c.name, tag.c.name.desc())
         .limit(limit)
     )
-    return list(c.execute(query).tuples().all())
+    return list(c.execute(query).all())
 
 
 def find_packages(c: Connection, text: str, *, limit: int) -> list[tuple[str, int]]:
@@ -52,7 +52,7 @@ def find_packages(c: Connection, text: str, *, limit: int) -> list[tuple[str, in
         .order_by(*_order(column, text))
         .limit(limit)
     )
-    return list(c.execute(query).tuples().all())
+    return list(c.execute(query).all())
 
 
 def find_workloads(c: Connection, text: str, *, limit: int) -> list[tuple[str, str, str]]:
@@ -66,7 +66,7 @@ def find_workloads(c: Connection, text: str, *, limit: int) -> list[tuple[str, s
         .order_by(*columns)
         .limit(limit)
     )
-    return list(c.execute(query).tuples().all())
+    return list(c.execute(query).all())
 
 
 def find_namespaces(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
@@ -80,4 +80,4 @@ def find_namespaces(c: Connection, text: str, *, limit: int) -> list[tuple[str, 
         .order_by(*columns)
         .limit(limit)
     )
-    return list(c.execute(query).tuples().all())
+    return list(c.execute(query).all())

@@ -245,9 +245,9 @@ def point_tags(
     moved = {name for name, target in tags.items() if current.get(name, (0, None))[1] != target}
     if moved:
         numbers = dict(
-            c.execute(select(tag.c.name, tag.c.id).where(tag.c.repository_id == repository_id))
-            .tuples()
-            .all()
+            c.execute(
+                select(tag.c.name, tag.c.id).where(tag.c.repository_id == repository_id)
+            ).all()
         )
         insert_new(
             c,
@@ -267,7 +267,7 @@ def list_present(c: Connection, name: str) -> dict[Digest, int]:
         .join(repository, repository.c.id == repository_manifest.c.repository_id)
         .where(repository.c.name == name, repository_manifest.c.gone_at.is_(None))
     )
-    return dict(c.execute(query).tuples().all())
+    return dict(c.execute(query).all())
 
 
 def list_current_tags(c: Connection, name: str) -> dict[str, int]:
@@ -278,7 +278,7 @@ def list_current_tags(c: Connection, name: str) -> dict[str, int]:
         .join(repository, repository.c.id == tag.c.repository_id)
         .where(repository.c.name == name)
     )
-    return dict(c.execute(query).tuples().all())
+    return dict(c.execute(query).all())
 
 
 def mark_present(c: Connection, repository_id: int, manifests: Collection[int]) -> None:
@@ -322,7 +322,7 @@ def list_repository_names(c: Connection, prefix: str) -> dict[str, int]:
     query = select(repository.c.name, repository.c.id).where(
         repository.c.name.like(escaped + "%", escape="\\")
     )
-    return dict(c.execute(query).tuples().all())
+    return dict(c.execute(query).all())
 
 
 def count_running(c: Connection, manifests: Collection[int]) -> dict[int, int]:
@@ -440,7 +440,7 @@ def _summarise(c: Connection, rows: Sequence[tuple[int, str]]) -> tuple[Reposito
             .where(here, manifest.c.kind != INDEX)
             .group_by(repository_manifest.c.repository_id)
         )
-        images.update(c.execute(held).tuples().all())
+        images.update(c.execute(held).all())
         alive = (
             select(run_image.c.manifest_id)
             .join(run, and_(run.c.run_image_id == run_image.c.id, run.c.until.is_(None)))
@@ -451,7 +451,7 @@ def _summarise(c: Connection, rows: Sequence[tuple[int, str]]) -> tuple[Reposito
             .where(here, repository_manifest.c.manifest_id.in_(alive))
             .group_by(repository_manifest.c.repository_id)
         )
-        running.update(c.execute(runs).tuples().all())
+        running.update(c.execute(runs).all())
         current = (
             select(tag.c.repository_id, tag.c.name, tag_period.c.since)
             .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))

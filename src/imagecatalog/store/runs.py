@@ -283,7 +283,5 @@ def _beyond(columns: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Colu
 def list_clusters(c: Connection) -> dict[str, datetime | None]:
     """Every cluster ever scanned, with its last whole scan."""
     return dict(
-        c.execute(select(cluster.c.name, cluster.c.last_scan).order_by(cluster.c.name))
-        .tuples()
-        .all()
+        c.execute(select(cluster.c.name, cluster.c.last_scan).order_by(cluster.c.name)).all()
     )

@@ -169,9 +169,7 @@ def list_running_pairs(c: Connection) -> list[Pair]:
                 ),
             )
             .distinct()
-        )
-        .tuples()
-        .all()
+        ).all()
     )
 
 
@@ -192,7 +190,7 @@ def keep_sums(c: Connection) -> None:
     pairs = set(list_running_pairs(c))
     fresh = _find_sums(c, pairs)
     sums = sum_up(c, pairs - fresh.keys())
-    generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).tuples().all())
+    generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).all())
     upsert(
         c,
         verdict,
@@ -208,7 +206,7 @@ def keep_sums(c: Connection) -> None:
             for (setup_id, set_id), found in sums.items()
         ],
     )
-    kept = set(c.execute(select(verdict.c.setup_id, verdict.c.set_id)).tuples().all())
+    kept = set(c.execute(select(verdict.c.setup_id, verdict.c.set_id)).all())
     for batch in batches(kept - pairs):
         c.execute(verdict.delete().where(tuple_(verdict.c.setup_id, verdict.c.set_id).in_(batch)))
 
