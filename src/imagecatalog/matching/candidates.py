@@ -266,7 +266,8 @@ def _file_matcher(pin: AptPin) -> Callable[[_File], bool]:
     if "=" not in pin.value:
         return _short_release_matcher(pin.value)
     tests = [test for part in pin.value.split(",")[:20] if (test := _field_test(part.strip()))]
-    return lambda file: bool(tests) and all(test(file) for test in tests)
+    # A pin that names no known field matches the installed packages, of all things.
+    return lambda file: all(test(file) for test in tests) if tests else file is _STATUS
 
 
 def _origin_matcher(value: str) -> Callable[[_File], bool]:
