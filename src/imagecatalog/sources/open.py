@@ -54,6 +54,7 @@ def is_loopback(address: str) -> bool:
 
 def _find_setting(address: str, settings: Settings) -> RegistrySetting:
     try:
+        urlsplit(address)
         fits = [s for s in settings.registries if _covers(s.url, address)]
     except ValueError:
         raise ConfigError(f"{address!r} is not a URL", hint=_FORMS) from None
