@@ -9,11 +9,11 @@ one a registry shows, whose layers are compressed.
 
 from __future__ import annotations
 
+import io
 import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct, field
@@ -87,7 +87,7 @@ class DockerArchive(StoredImages):
                 problems.append(error.message)
         return tags, tuple(problems)
 
-    def _open(self, repository: str, digest: Digest) -> BinaryIO:
+    def _open(self, repository: str, digest: Digest) -> io.BufferedReader:
         self._tags_of(repository)
         if digest in self._made:
             return open_chunks(iter([self._made[digest]]))
@@ -123,7 +123,7 @@ class DockerArchive(StoredImages):
             name = self._links.get(name, "")
         raise Missing(f"{self._name} holds no file {path!r}")
 
-    def _open_member(self, path: str) -> BinaryIO:
+    def _open_member(self, path: str) -> io.BufferedReader:
         return open_chunks(self._read_span(self._find(path)))
 
     def _read_span(self, span: _Span) -> Iterator[bytes]:

@@ -19,8 +19,8 @@ from imagecatalog.formats.oci import decode_json
 from imagecatalog.sources.credentials import Credential
 from imagecatalog.sources.http import Http
 
-DEFAULT_LIFETIME = 60.0
-"""Seconds that a token lasts which does not say (token specification)."""
+LEAST_LIFETIME = 60.0
+"""Seconds that a token lasts which says nothing or less (token specification)."""
 _PARAMETER = re.compile(
     r'(?P<key>[A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))'
     r"|(?P<scheme>[A-Za-z][A-Za-z0-9_-]*)"
@@ -128,7 +128,7 @@ class Authorization:
         token = grant.token or grant.access_token
         if not token or not token.isascii() or not token.isprintable():
             raise SourceUnavailable(f"{self._registry}: its token service gave no token")
-        lifetime = DEFAULT_LIFETIME if grant.expires_in is None else grant.expires_in
+        lifetime = max(LEAST_LIFETIME, grant.expires_in or 0.0)
         return token, began + 0.9 * lifetime
 
     def _ask(self, realm: str, wanted: dict[str, str], credential: Credential | None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterable, Iterator
-from typing import BinaryIO
 
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.refs import Digest
@@ -22,14 +21,14 @@ class DigestUnverifiable(BadDocument):
         super().__init__(where, f"digests of algorithm {digest.algorithm} cannot be checked")
 
 
-def open_chunks(chunks: Iterator[bytes]) -> BinaryIO:
+def open_chunks(chunks: Iterator[bytes]) -> io.BufferedReader:
     """The chunks as a file to read once; what raises while they are made is raised by ``read``."""
     return io.BufferedReader(_Chunks(chunks), CHUNK)
 
 
-def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file in chunks."""
-    while chunk := stream.read(CHUNK):
+def read_chunks(stream: io.BufferedReader) -> Iterator[bytes]:
+    """The rest of a file in chunks; all that came before an error is yielded before it."""
+    while chunk := stream.read1(CHUNK):
         yield chunk
 
 

@@ -7,6 +7,7 @@ Whatever goes wrong below comes out as ``SourceUnavailable`` (or a child of it),
 from __future__ import annotations
 
 import email.utils
+import io
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import httpx2
 from msgspec import Struct
@@ -69,7 +70,7 @@ class Download(Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
-    body: BinaryIO
+    body: io.BufferedReader
     url: str
 
 

@@ -8,6 +8,7 @@ short digest if there are several.
 
 from __future__ import annotations
 
+import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class StoredImages(ABC):
         """Everything that is named, and a sentence for each thing that cannot be."""
 
     @abstractmethod
-    def _open(self, repository: str, digest: Digest) -> BinaryIO:
+    def _open(self, repository: str, digest: Digest) -> io.BufferedReader:
         """The bytes that should have the digest; raises ``Missing``."""
 
     @cached_property
@@ -172,7 +173,7 @@ class Layout(StoredImages):
                 raise TooDeep(self._name, f"folders are nested more than {DEPTH_LIMIT} deep")
             folders.sort()
 
-    def _open(self, repository: str, digest: Digest) -> BinaryIO:
+    def _open(self, repository: str, digest: Digest) -> io.BufferedReader:
         self._tags_of(repository)
         for folder in self._homes[repository]:
             try:
@@ -181,8 +182,8 @@ class Layout(StoredImages):
                 continue
         raise Missing(f"{self._name} has no {digest} of {repository}")
 
-    def _opener(self, folder: Path) -> Callable[[str], BinaryIO]:
-        def open_file(path: str) -> BinaryIO:
+    def _opener(self, folder: Path) -> Callable[[str], io.BufferedReader]:
+        def open_file(path: str) -> io.BufferedReader:
             try:
                 whole = (folder / path).resolve(strict=True)
             except (FileNotFoundError, NotADirectoryError):
@@ -210,7 +211,7 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
-def read_index(open_file: Callable[[str], BinaryIO], where: str) -> ImageIndex:
+def read_index(open_file: Callable[[str], io.BufferedReader], where: str) -> ImageIndex:
     """The layout's ``index.json``; raises ``BadDocument`` and ``Missing``."""
     with open_file("index.json") as file:
         body = file.read(MANIFEST_LIMIT + 1)

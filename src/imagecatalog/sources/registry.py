@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import BinaryIO
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
@@ -109,12 +110,21 @@ class Registry:
         written = [p.strip("/") for p in self._patterns if not _GLOB.search(p)]
         globs = [p for p in self._patterns if _GLOB.search(p)] if self._patterns else ["*"]
         seen: set[str] = set()
-        for path in [*written, *(self._catalog(globs) if globs else ())]:
+        for path in chain(written, self._catalog(globs) if globs else ()):
             if path in seen or not self._is_below_prefix(path):
                 continue
             seen.add(path)
             if name := self._whole_name(path):
                 yield name
+
+    def covers(self, repository: str) -> bool:
+        """Whether the setting wants a repository, listed or not; by its whole name."""
+        host, _, path = repository.partition("/")
+        return (
+            host == self._name
+            and self._is_below_prefix(path)
+            and (not self._patterns or any(fnmatchcase(path, p.strip("/")) for p in self._patterns))
+        )
 
     def tags(self, repository: str) -> Iterator[str]:
         """Each tag once, without those that ``exclude_tags`` of the setting finds something in."""
