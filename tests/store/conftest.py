@@ -1,0 +1,57 @@
+"""Images to put into a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+from tests_store import BOOKWORM, NOON, SETUP, PutImage, digest, layer
+
+from imagecatalog.catalog import ingest
+from imagecatalog.domain.apt import AptSetup
+from imagecatalog.domain.contents import ImageContents
+from imagecatalog.domain.images import ImageConfig, ImageManifest
+from imagecatalog.domain.packages import Package
+from imagecatalog.domain.refs import Platform
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.shelf import Shelf
+
+
+@pytest.fixture
+def put_image() -> PutImage:
+    """Writes an image named by a text, as a sync does; gives its number."""
+    shelf = Shelf()
+
+    def put(
+        c: Connection,
+        name: str,
+        packages: Sequence[Package] | None = (),
+        *,
+        setup: AptSetup | None = SETUP,
+        at: datetime = NOON,
+        **more: object,
+    ) -> int:
+        contents = ImageContents(
+            distro=BOOKWORM,
+            packages=None if packages is None else tuple(packages),
+            apt=setup,
+            **more,  # type: ignore[arg-type]
+        )
+        return ingest.record_image(
+            c,
+            shelf,
+            digest(name),
+            manifest=ImageManifest(
+                "application/vnd.oci.image.manifest.v1+json",
+                layer(f"config of {name}"),
+                (layer("base"), layer(name)),
+            ),
+            config=ImageConfig(at, Platform("linux", "amd64")),
+            contents=contents,
+            configured={},
+            reader=1,
+            now=at,
+        )
+
+    return put

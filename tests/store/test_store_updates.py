@@ -1,0 +1,214 @@
+"""Verdicts: each package version judged once, summed up for what runs, and never silently clean."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from tests_store import NOON, SETUP, PutImage, digest, package
+
+from imagecatalog.catalog import timeline
+from imagecatalog.domain.apt import AptSetup, ReleaseFacts
+from imagecatalog.domain.packages import Unknown
+from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.matching.updates import judge, trust_of
+from imagecatalog.planning.inspection import image_detail
+from imagecatalog.planning.staleness import outdated, overview
+from imagecatalog.planning.verdicts import judge_images
+from imagecatalog.store import apt, updates
+from imagecatalog.store.engine import Catalog, Connection
+
+APP = "registry.example.org/team/app"
+SECURITY = ReleaseFacts(label="Debian-Security", codename="bookworm-security", suite="oldstable")
+
+
+def offer(
+    c: Connection,
+    *versions: str,
+    at: datetime = NOON,
+    name: str = "ssl",
+    fingerprint: str = "1",
+    facts: ReleaseFacts = SECURITY,
+    problem: str | None = None,
+) -> None:
+    """Have the archive of SETUP offer these versions of a package."""
+    source = SETUP.sources[0]
+    number = apt.put_release(c, source.uri, source.suite, trust_of(source, ()), tried=at)
+    index = apt.put_index(c, fingerprint, [package(name, version) for version in versions])
+    apt.point_indices(c, number, [("main", "amd64", index)])
+    apt.save_release(c, number, good=at, problem=problem, facts=facts, state="{}")
+
+
+def run(c: Connection, *names: str) -> None:
+    """Have these images run."""
+    pods = [
+        RunningContainer(
+            "web",
+            f"Deployment/{name}",
+            f"{name}-1",
+            "main",
+            "container",
+            f"{APP}:{name}",
+            f"{APP}@{digest(name)}",
+        )
+        for name in names
+    ]
+    timeline.observe(c, "north", pods, at=NOON)
+
+
+def test_a_fix_reaches_every_image_that_holds_the_package(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        for name, version in (("old", "1.0-1"), ("new", "1.0-2"), ("binnmu", "1.0-1+b1")):
+            put_image(c, name, [package("ssl", version), package("other")])
+        run(c, "old", "new", "binnmu")
+        offer(c, "1.0-1", "1.0-2")
+        judge(c)
+    with catalog.read() as c:
+        found = {item.image: item for item in outdated(c, now=NOON).items}
+        assert found.keys() == {f"{APP}:old", f"{APP}:binnmu"}
+        update = found[f"{APP}:old"].updates[0]
+        assert (update.package, update.installed, update.candidate) == ("ssl", "1.0-1", "1.0-2")
+        assert update.security
+        assert update.origin == "Debian-Security/bookworm-security"
+        counts = overview(c, now=NOON).by_status
+        assert (counts["security-update"], counts["current"], counts["unknown"]) == (2, 1, 0)
+
+
+def test_judging_again_changes_nothing_and_new_packages_are_judged(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        put_image(c, "one", [package("ssl")])
+        offer(c, "1.0-2")
+        assert judge(c) == 1
+        assert judge(c) == 0
+        put_image(c, "two", [package("ssl", "0.9-1")])
+        assert judge(c) == 1
+        offer(c, "1.0-3", fingerprint="2")
+        assert judge(c) == 2
+
+
+def test_sums_are_kept_for_what_runs_and_equal_those_added_up(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        numbers = [
+            put_image(
+                c, f"image {n}", [package(f"lib{m}", f"1.0-{m % (n + 1)}") for m in range(40)]
+            )
+            for n in range(5)
+        ]
+        for m in range(0, 40, 3):
+            offer(c, "1.0-9", name=f"lib{m}", fingerprint=f"{m}")
+        judge(c)
+        before = {n: judge_images(c, [n], now=NOON)[n].sum for n in numbers}
+        run(c, *(f"image {n}" for n in range(5)))
+        judge(c)
+        pairs = updates.list_running_pairs(c)
+        assert len(pairs) == 5
+        kept = {n: judge_images(c, [n], now=NOON)[n].sum for n in numbers}
+    assert {n: found and sorted(found.members) for n, found in kept.items()} == {
+        n: found and sorted(found.members) for n, found in before.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "reason"),
+    [
+        ("never fetched", "unknown", "never fetched"),
+        ("stale", "unknown", "2 days ago"),
+        ("incomplete", "unknown", "has no contrib"),
+        ("waiting", "unknown", "wait to be judged"),
+        ("fresh", "current", None),
+    ],
+)
+def test_silence_is_not_clean(
+    catalog: Catalog, put_image: PutImage, case: str, status: str, reason: str | None
+) -> None:
+    with catalog.write() as c:
+        number = put_image(c, "one", [package("ssl", "5.0-1")])
+        now = NOON
+        if case != "never fetched":
+            offer(c, "1.0-2", problem="it has no contrib" if case == "incomplete" else None)
+        if case == "stale":
+            now += timedelta(days=2, hours=1)
+        if case != "waiting":
+            judge(c)
+        found = judge_images(c, [number], now=now)[number].verdict
+    assert found.status == status
+    assert (reason is None) == (found.reason is None)
+    assert reason is None or reason in str(found.reason)
+
+
+def test_an_update_is_told_even_where_something_is_missing(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        number = put_image(c, "one", [package("ssl")])
+        offer(c, "1.0-2", problem="it has no contrib")
+        judge(c)
+        found = judge_images(c, [number], now=NOON)[number].verdict
+    assert (found.status, found.reason) == ("security-update", "it has no contrib")
+
+
+def test_images_that_cannot_be_judged_say_why(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        why = Unknown("no-package-database", "it has no package database")
+        scratch = put_image(c, "scratch", None, unknown=why)
+        bare = put_image(c, "bare", [package("ssl")], setup=None)
+        empty = put_image(c, "empty", [package("ssl")], setup=AptSetup(("amd64",), ()))
+        judge(c)
+        found = judge_images(c, [scratch, bare, empty], now=NOON)
+    assert {item.verdict.status for item in found.values()} == {"unknown"}
+    assert found[scratch].verdict.reason == "it has no package database"
+    assert "debian 12" in str(found[bare].verdict.reason)
+    assert "name no archive" in str(found[empty].verdict.reason)
+
+
+def test_held_packages_are_marked(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        put_image(c, "one", [package("ssl"), package("vim")], held=("ssl:amd64",))
+        offer(c, "1.0-2")
+        judge(c)
+        run(c, "one")
+        judge(c)
+        assert [item.held for item in outdated(c, now=NOON).items[0].updates] == [True]
+        detail = image_detail(c, digest("one"), now=NOON)
+    assert [(item.package, item.held) for item in detail.packages] == [
+        ("ssl", True),
+        ("vim", False),
+    ]
+
+
+def test_an_archive_of_other_keys_is_another_archive() -> None:
+    source = SETUP.sources[0]
+    assert trust_of(source, ()) == trust_of(source, ())
+    signed = type(source)(source.uri, source.suite, source.components, signed_by=("/k.gpg",))
+    assert trust_of(signed, ()) != trust_of(source, ())
+
+
+def test_pages_of_outdated_are_the_whole(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        names = [f"image-{n}" for n in range(9)]
+        for n, name in enumerate(names):
+            put_image(c, name, [package("ssl", f"0.{n}-1")])
+        put_image(c, "idle", [package("ssl", "9.0-1")])
+        run(c, *names)
+        offer(c, "1.0-2")
+        judge(c)
+    with catalog.read() as c:
+        whole = outdated(c, now=NOON).items
+        assert len(whole) == 9
+        found, after = [], None
+        while True:
+            page = outdated(c, now=NOON, limit=2, after=after)
+            found += page.items
+            after = page.next
+            if after is None:
+                break
+        assert tuple(found) == whole
+        everything = outdated(c, now=NOON, all_images=True).items
+        assert [item.status for item in everything].count("current") == 0
+        assert len(everything) == 9
