@@ -32,11 +32,6 @@ class Places(Struct, frozen=True, kw_only=True):
     image: str | None = None
     limit: int | None = None
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is left out."""
-        return self == Places()
-
 
 class OutdatedQuestion(Places, frozen=True, kw_only=True):
     """What of it needs an update."""
@@ -55,6 +50,11 @@ class RunningQuestion(Places, frozen=True, kw_only=True):
     """What runs, or ran at a moment."""
 
     at: datetime | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing that runs, or ran then, is left out."""
+        return self == RunningQuestion(at=self.at)
 
 
 class Answering(Protocol):

@@ -37,7 +37,7 @@ from imagecatalog.domain.answers import (
 )
 
 _VERDICTS: dict[Status, tuple[str, str, str]] = {
-    "security-update": ("▲", "security update", "red"),
+    "security-update": ("▲", "security", "red"),
     "end-of-life": ("■", "end of life", "red"),
     "update": ("△", "update", "yellow"),
     "superseded": ("◇", "superseded", "yellow"),
@@ -71,10 +71,10 @@ def show_outdated(
     _say()
     columns = (
         Column("VERDICT"),
-        Column("IMAGE", shrinks=True),
+        Column("IMAGE", least=22),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
-        Column("RUNS IN", shrinks=True),
+        Column("RUNS IN", least=12),
     )
     write_table(columns, [_outdated_row(item) for item in items])
     _say_reasons(items, "image")
@@ -165,9 +165,9 @@ def show_running(
     )
     columns = (
         Column("CLUSTER"),
-        Column("NAMESPACE", shrinks=True),
-        Column("WORKLOAD", shrinks=True),
-        Column("IMAGE", shrinks=True),
+        Column("NAMESPACE", least=12),
+        Column("WORKLOAD", least=12),
+        Column("IMAGE", least=22),
         Column("VERDICT"),
         Column("SINCE", right=True),
         Column("×", right=True),
@@ -209,11 +209,11 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
         f" {running:,} of them running\n"
     )
     columns = (
-        Column("REPOSITORY", shrinks=True),
+        Column("REPOSITORY", least=12),
         Column("TAGS", right=True),
         Column("IMAGES", right=True),
         Column("RUNNING", right=True),
-        Column("NEWEST TAG", shrinks=True),
+        Column("NEWEST TAG", least=12),
         Column("SEEN", right=True),
     )
     rows = [
@@ -236,7 +236,7 @@ def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -
     running = sum(bool(item.running) for item in items)
     _say(f"{plural(len(items), 'image')} of {repository}, {running:,} of them running\n")
     columns = (
-        Column("TAGS", shrinks=True),
+        Column("TAGS", least=12),
         Column("DIGEST"),
         Column("PLATFORM"),
         Column("DISTRO"),
@@ -294,8 +294,8 @@ def show_image(image: ImageDetail, now: datetime) -> None:
         _say()
         columns = (
             Column("CLUSTER"),
-            Column("NAMESPACE", shrinks=True),
-            Column("WORKLOAD", shrinks=True),
+            Column("NAMESPACE", least=12),
+            Column("WORKLOAD", least=12),
             Column("×", right=True),
         )
         write_table(
@@ -330,11 +330,11 @@ def _layers_sentence(image: ImageDetail) -> str:
 
 def _write_updates(updates: Iterable[Update]) -> None:
     columns = (
-        Column("PACKAGE", shrinks=True),
+        Column("PACKAGE", least=16),
         Column("ARCH"),
-        Column("INSTALLED"),
-        Column("CANDIDATE"),
-        Column("FROM", shrinks=True),
+        Column("INSTALLED", least=18),
+        Column("CANDIDATE", least=18),
+        Column("FROM", least=12),
     )
     rows = [
         (
@@ -342,17 +342,18 @@ def _write_updates(updates: Iterable[Update]) -> None:
             update.arch,
             update.installed,
             Cell(update.candidate, "bold", _first_change(update.installed, update.candidate)),
-            Cell(f"{'▲' if update.security else '△'} {update.origin}", _colour(update))
-            if not update.held
-            else f"held; {update.origin}",
+            _describe_origin(update),
         )
         for update in updates
     ]
     write_table(columns, rows)
 
 
-def _colour(update: Update) -> str | None:
-    return "red" if update.security else None
+def _describe_origin(update: Update) -> Cell:
+    held = "held; " if update.held else ""
+    if update.security:
+        return Cell(f"▲ {held}{update.origin}", "red")
+    return Cell(f"△ {held}{update.origin}", "yellow")
 
 
 def _first_change(installed: str, candidate: str) -> int:
@@ -370,9 +371,9 @@ def show_holders(items: Sequence[Holder], package: str, below: str | None) -> No
     running = sum(bool(item.running) for item in items)
     _say(f"{plural(len(items), 'image')} with {package}{older}, {running:,} of them running\n")
     columns = (
-        Column("IMAGE", shrinks=True),
+        Column("IMAGE", least=22),
         Column("DIGEST"),
-        Column("VERSION", shrinks=True),
+        Column("VERSION", least=12),
         Column("RUNNING", right=True),
     )
     rows = [
@@ -386,7 +387,7 @@ def show_hits(items: Sequence[SearchHit], text: str) -> None:
     if not items:
         _say(f"Nothing has {text!r} in its name.")
         return
-    columns = (Column("KIND"), Column("NAME", shrinks=True), Column("", shrinks=True))
+    columns = (Column("KIND"), Column("NAME", least=12), Column("", least=12))
     write_table(columns, [(item.kind, item.name, item.detail) for item in items])
 
 

@@ -159,7 +159,7 @@ def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_se
     with show_progress(is_quiet=invocation.is_quiet) as progress:
         settings, report = run_demo(directory.absolute(), now=_now, progress=progress)
     status = _tell(invocation, report)
-    _remark(invocation, f"ask it: imagecatalog --database {settings.database} outdated")
+    _remark(invocation, f"ask it: imagecatalog --config {settings.config_file} outdated")
     if not no_serve:
         with closing(Catalog.open(settings.database)) as catalog:
             _serve(invocation, settings, catalog, host, port, with_jobs=True)

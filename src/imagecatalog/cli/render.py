@@ -16,18 +16,17 @@ from msgspec import Struct
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 _GAP = "  "
-_LEAST = 12
-"""Characters that a shrunk column keeps at least."""
 # msgspec refuses subclasses of str, such as a digest.
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class Column(Struct, frozen=True):
-    """A column of a table; those that may shrink are cut in their middle when space is short."""
+    """A column of a table."""
 
     title: str
     right: bool = False
-    shrinks: bool = False
+    least: int | None = None
+    """Where space is short, texts are cut to no less than so many characters; None: never."""
 
 
 class Cell(Struct, frozen=True):
@@ -59,14 +58,14 @@ def measure(text: str) -> int:
 def shorten(text: str, width: int) -> str:
     """The text in at most ``width`` columns; an ellipsis stands for what is left out before its end.
 
-    Names differ at their ends, so that three quarters of what is kept are the end.
+    Names differ at their ends, so that most of what is kept is the end.
 
     >>> shorten("registry.example.org/team/app:1.0", 16)
-    'regi…eam/app:1.0'
+    're…/team/app:1.0'
     """
     if measure(text) <= width:
         return text
-    end = width * 3 // 4 - 1
+    end = width - 1 - width // 6
     start = max(width - 1 - end, 0)
     while measure(text[:start]) + 1 + measure(text[-end:] if end else "") > width and start + end:
         start, end = (start - 1, end) if start >= end else (start, end - 1)
@@ -124,13 +123,16 @@ def _as_cell(cell: str | Cell) -> Cell:
 
 
 def _shrink(columns: Sequence[Column], widths: list[int], space: int) -> None:
-    """Take from the widest of the columns that may shrink until all fit."""
-    shrinking = [at for at, column in enumerate(columns) if column.shrinks]
-    while sum(widths) > space and shrinking:
-        widest = max(shrinking, key=lambda at: widths[at])
-        if widths[widest] <= _LEAST:
+    """Take from the widest of the columns that may still shrink until all fit."""
+    while sum(widths) > space:
+        able = [
+            at
+            for at, column in enumerate(columns)
+            if column.least is not None and widths[at] > column.least
+        ]
+        if not able:
             return
-        widths[widest] -= 1
+        widths[max(able, key=lambda at: widths[at])] -= 1
 
 
 def _fit(cell: Cell, width: int, *, right: bool, stream: TextIO) -> str:
@@ -161,11 +163,14 @@ def write_json_array(items: Iterable[Struct], stream: TextIO | None = None) -> i
 def write_csv(kind: type[Struct], items: Iterable[Struct], stream: TextIO | None = None) -> int:
     """A heading and a line an item (RFC 4180), as the server's CSV has them; how many there were."""
     writer = csv.writer(stream or sys.stdout)
-    writer.writerow(kind.__struct_fields__)
     count = 0
-    for item in items:
+    # the first item before the heading: what cannot be answered shall not begin as an answer
+    for count, item in enumerate(items, 1):
+        if count == 1:
+            writer.writerow(kind.__struct_fields__)
         writer.writerow([_csv_cell(getattr(item, field)) for field in kind.__struct_fields__])
-        count += 1
+    if not count:
+        writer.writerow(kind.__struct_fields__)
     return count
 
 

@@ -1,0 +1,165 @@
+"""The verbs that ask, on the sample fleet: what people read, and that a server answers the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from imagecatalog.cli.main import main
+from imagecatalog.config import Settings
+
+CHECKOUT = "registry.example.org/services/checkout"
+
+
+@pytest.fixture(autouse=True)
+def _sample(
+    sample_settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("IMAGE_CATALOG_DB", sample_settings.database)
+    monkeypatch.delenv("IMAGE_CATALOG_CONFIG", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+QUESTIONS = [
+    ["outdated"],
+    ["outdated", "--security"],
+    ["outdated", "--all", "--limit", "7"],
+    ["outdated", "--status", "unknown", "--cluster", "north"],
+    ["outdated", "--image", "checkout", "--namespace", "checkout"],
+    ["running"],
+    ["running", "--cluster", "south", "--limit", "3"],
+    ["running", "--at", "2020-01-01"],
+    ["images"],
+    ["images", CHECKOUT],
+    ["images", "--search", "node"],
+    ["images", "--package", "libssl3"],
+    ["images", "--package", "libssl3", "--below", "3.0.1"],
+    ["show", f"{CHECKOUT}:2026-10-28-1"],
+    ["search", "ssl"],
+    ["search", "checkout", "--limit", "2"],
+    ["search", "nothing has this name"],
+]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
+def test_a_server_answers_as_the_database_does(
+    question: list[str],
+    form: str,
+    sample_server: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = ask(capsys, *question, "--format", form)
+    monkeypatch.delenv("IMAGE_CATALOG_DB")
+    there = ask(capsys, *question, "--format", form, "--server", sample_server + "/")
+
+    ages = re.compile(r" *\d+ (?:s|min)\b")
+    assert ages.sub("", here) == ages.sub("", there)
+    assert here
+
+
+def test_pages_of_a_server_are_followed(
+    sample_server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ask(capsys, "running", "--format", "json")
+    monkeypatch.setattr("imagecatalog.cli.remote.LARGEST_PAGE", 7)
+    monkeypatch.delenv("IMAGE_CATALOG_DB")
+
+    paged = ask(capsys, "running", "--format", "json", "--server", sample_server)
+    some = ask(capsys, "running", "--format", "json", "--server", sample_server, "--limit", "9")
+
+    assert json.loads(paged) == json.loads(whole)
+    assert json.loads(some) == json.loads(whole)[:9]
+
+
+def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ask(capsys, "outdated").splitlines()
+
+    headline = re.fullmatch(
+        r"(\d+) of (\d+) running images need a security update \(scanned .* ago, feeds .* ago\)",
+        lines[0],
+    )
+    assert headline
+    assert 0 < int(headline[1]) < int(headline[2])
+    assert lines[2].split() == ["VERDICT", "IMAGE", "SECURITY", "UPDATES", "RUNS", "IN"]
+    assert sum(line.startswith("▲ security") for line in lines) == int(headline[1])
+    assert any("the catalog never met this image" in line for line in lines)
+    assert max(map(len, lines[2:10])) <= 100
+
+
+def test_outdated_counts_what_a_filter_left(capsys: pytest.CaptureFixture[str]) -> None:
+    items = json.loads(ask(capsys, "outdated", "--cluster", "south", "--format", "json"))
+    urgent = sum(item["status"] == "security-update" for item in items)
+
+    line = ask(capsys, "outdated", "--cluster", "south").splitlines()[0]
+
+    assert line.startswith(f"{urgent} of the {len(items)} images listed need a security update")
+
+
+def test_show_marks_what_changes_and_whose_update_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = ask(capsys, "show", f"{CHECKOUT}:2026-09-08-1")
+    detail = json.loads(ask(capsys, "show", f"{CHECKOUT}:2026-09-08-1", "--format", "json"))
+
+    assert out.startswith(f"{CHECKOUT}:2026-09-08-1: ▲ ")
+    assert detail["digest"] in out
+    for update in detail["updates"]:
+        assert re.search(rf"^{re.escape(update['package'][:4])}.*▲|△", out, re.MULTILINE)
+
+
+def test_show_as_csv_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ask(capsys, "show", f"{CHECKOUT}:2026-09-08-1", "--format", "csv").splitlines()
+    detail = json.loads(ask(capsys, "show", f"{CHECKOUT}:2026-09-08-1", "--format", "json"))
+
+    assert lines[0].startswith("package,type,arch,source,")
+    assert len(lines) == 1 + len(detail["packages"])
+
+
+def test_faults_of_servers(
+    sample_server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IMAGE_CATALOG_DB")
+
+    assert main(["show", "registry.example.org/none:1", "--server", sample_server]) == 3
+    assert main(["images", "none", "--server", sample_server, "--format", "csv"]) == 3
+    assert main(["search", "x" * 300, "--server", sample_server]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("error: ") == 3
+    assert "no repository none is known" in printed.err
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A server of something else."""
+
+    def do_GET(self) -> None:
+        self.send_response(404 if "running" in self.path else 200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome</html>")
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_servers_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        for verb in ("running", "outdated"):
+            assert main([verb, "--server", address, "--format", "json"]) == 1
+            printed = capsys.readouterr()
+            assert printed.out == ""
+            assert "imagecatalog server" in printed.err
+        server.shutdown()
