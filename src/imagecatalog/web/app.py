@@ -84,6 +84,7 @@ def create_asgi_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = Service(settings, catalog, **({"clock": clock} if clock else {}))
     app.add_middleware(HeadAndHeaders)

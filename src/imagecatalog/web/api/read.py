@@ -22,6 +22,7 @@ from imagecatalog.web.api.schemas import (
     HoldersQuestion,
     ImagesQuestion,
     ListQuestion,
+    Name,
     OutdatedQuestion,
     Problem,
     RepositoriesQuestion,
@@ -54,7 +55,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` has."}}
 
-router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1")
 
 
 def _documented(
@@ -172,7 +173,7 @@ def list_images(request: Request, ask: Annotated[ImagesQuestion, Query()]) -> Re
 
 @_many("/images/{digest}/packages", answers.PackageItem)
 def list_image_packages(
-    request: Request, digest: str, ask: Annotated[TableQuestion, Query()]
+    request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
 ) -> Response:
     """All packages of an image, each with its candidate; one page."""
 
@@ -183,7 +184,7 @@ def list_image_packages(
 
 
 @_one("/images/{reference:path}", answers.ImageDetail)
-def get_image(request: Request, reference: str) -> Response:
+def get_image(request: Request, reference: Name) -> Response:
     """One image by digest, by a digest's first letters, or by name."""
     service = service_of(request)
     with service.read() as c:
@@ -198,13 +199,15 @@ def list_repositories(request: Request, ask: Annotated[RepositoriesQuestion, Que
 
 
 @_many("/repositories/{name:path}/tags", answers.TagPeriod)
-def list_tags(request: Request, name: str, ask: Annotated[TableQuestion, Query()]) -> Response:
+def list_tags(request: Request, name: Name, ask: Annotated[TableQuestion, Query()]) -> Response:
     """What each tag of a repository points to and pointed to; one page."""
     return _send_whole(request, answers.TagPeriod, ask, lambda c, _now: images.tag_history(c, name))
 
 
 @_many("/packages/{name}/images", answers.Holder)
-def list_holders(request: Request, name: str, ask: Annotated[HoldersQuestion, Query()]) -> Response:
+def list_holders(
+    request: Request, name: Name, ask: Annotated[HoldersQuestion, Query()]
+) -> Response:
     """Images that hold a package, by version."""
 
     def ask_holders(c: Connection, ask: HoldersQuestion, _now: datetime) -> Page[Any]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from imagecatalog.domain import answers
@@ -18,12 +19,18 @@ from imagecatalog.domain.answers import Status
 LARGEST_PAGE = 1000
 USUAL_PAGE = 100
 
-Text = Annotated[str, Field(max_length=500)]
-Cursor = Annotated[str, Field(max_length=4000)]
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no NUL in a text, so no name has one."""
+Text = Annotated[str, Field(max_length=500, pattern=NO_NUL)]
+Cursor = Annotated[str, Field(max_length=4000, pattern=NO_NUL)]
+Name = Annotated[str, Path(max_length=1000, pattern=NO_NUL)]
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this moment is out of the calendar") from None
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -95,7 +102,7 @@ class HoldersQuestion(ListQuestion):
 class SearchQuestion(Question):
     """Anything: an image, a digest's first letters, a package, a namespace."""
 
-    q: Annotated[str, Field(min_length=1, max_length=200)]
+    q: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 

@@ -16,10 +16,13 @@ from imagecatalog.web import questions
 from imagecatalog.web.api.schemas import (
     HoldersQuestion,
     ImagesQuestion,
+    Name,
     OutdatedQuestion,
     Question,
     RepositoriesQuestion,
     RunningQuestion,
+    SearchQuestion,
+    Text,
 )
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui import rows
@@ -32,6 +35,7 @@ WORST_ROWS = 10
 OUTDATED_ROWS = 50
 RUNNING_ROWS = 250
 IMAGE_ROWS = 100
+SEARCH_ROWS = 50
 
 
 def read_question(request: Request, kind: type[Asked], **fixed: object) -> Asked:
@@ -117,7 +121,7 @@ def show_repositories(request: Request) -> Response:
 
 
 @router.get("/images/{name:path}")
-def show_repository(request: Request, name: str) -> Response:
+def show_repository(request: Request, name: Name) -> Response:
     """Which versions of this image are there? A name with a tag or digest is one image."""
     if "@" in name or ":" in name.rpartition("/")[2]:
         return RedirectResponse(link_image(name), status_code=302)
@@ -130,7 +134,7 @@ def show_repository(request: Request, name: str) -> Response:
 
 
 @router.get("/image/{reference:path}")
-def show_image(request: Request, reference: str) -> Response:
+def show_image(request: Request, reference: Name) -> Response:
     """Is this image all right?"""
     service = service_of(request)
     with service.read() as c:
@@ -139,13 +143,13 @@ def show_image(request: Request, reference: str) -> Response:
 
 
 @router.get("/image")
-def show_named_image(request: Request, ref: str) -> Response:
+def show_named_image(request: Request, ref: Text) -> Response:
     """The same for a name given as a parameter."""
     return show_image(request, ref)
 
 
 @router.get("/packages/{name}")
-def show_package(request: Request, name: str) -> Response:
+def show_package(request: Request, name: Name) -> Response:
     """Who has this package, in which version?"""
     ask = read_question(request, HoldersQuestion, limit=IMAGE_ROWS)
     with service_of(request).read() as c:
@@ -157,12 +161,13 @@ def show_package(request: Request, name: str) -> Response:
 @router.get("/search")
 def show_search(request: Request) -> Response:
     """Where is it? Anything that has a name."""
-    text = request.query_params.get("q", "").strip()[:200]
     hits: tuple[SearchHit, ...] = ()
-    if text:
-        with service_of(request).read() as c:
-            hits = search.search(c, text, limit=50)
-    return render(request, "search.html", q=text, hits=hits)
+    if not request.query_params.get("q", "").strip():
+        return render(request, "search.html", hits=hits)
+    ask = read_question(request, SearchQuestion, limit=SEARCH_ROWS)
+    with service_of(request).read() as c:
+        hits = search.search(c, ask.q, limit=ask.limit)
+    return render(request, "search.html", q=ask.q.strip(), hits=hits)
 
 
 @router.get("/health")
