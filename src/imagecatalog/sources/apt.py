@@ -281,7 +281,7 @@ def _select(
             refs.append(IndexRef(component, architecture, f"{file.algorithm}:{file.hexdigest}"))
         elif why := _lack(release, component, architecture):
             problems.append(f"{base}: {why}")
-    return tuple(refs), tuple(problems)
+    return tuple(refs), tuple(dict.fromkeys(problems))
 
 
 def _serves_all(release: Release) -> bool:

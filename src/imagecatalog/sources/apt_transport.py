@@ -51,9 +51,11 @@ def map_uri(uri: str, mirrors: Mapping[str, str], *, local: bool = False) -> str
 
 
 def _folder(uri: str) -> str:
-    """One spelling of each: ``file:/srv`` is ``file:///srv/``."""
-    scheme, _, rest = uri.partition(":/")
-    return f"{scheme}:/{'' if rest.startswith('/') else '//'}{rest.rstrip('/')}/"
+    """The address of a folder; ``file:/srv`` and ``file:///srv`` give the same."""
+    if not uri.startswith(_LOCAL):
+        return uri.rstrip("/") + "/"
+    scheme, _, path = uri.partition(":")
+    return f"{scheme}:///{path.strip('/')}/".replace(":////", ":///")
 
 
 def join_uri(base: str, path: str) -> str:
