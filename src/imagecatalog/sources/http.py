@@ -99,6 +99,8 @@ class Http:
         self._client = httpx2.Client(
             verify=_trust(ca),
             timeout=httpx2.Timeout(patience.read, connect=patience.connect),
+            # No proxy of the environment leads to this machine itself; all else goes by it.
+            mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
             headers={
                 "User-Agent": f"imagecatalog/{__version__}",

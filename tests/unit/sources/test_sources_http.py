@@ -342,6 +342,19 @@ def test_an_authority_that_cannot_be_read(tmp_path: Path) -> None:
         Http(ca=str(tmp_path / "empty.pem"))
 
 
+def test_a_proxy_is_heeded_but_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(lambda handler: handler.send(200, b"by the proxy")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        http = Http(patience=PATIENCE)
+        assert http.get("http://registry.example.invalid/x").body == b"by the proxy"
+        with serve(lambda handler: handler.send(200, b"straight")) as server:
+            assert http.get(server.url).body == b"straight"
+        assert [path for _, path, _ in proxy.seen] == ["http://registry.example.invalid/x"]
+        http.close()
+
+
 def test_few_requests_at_a_time() -> None:
     http = Http(per_host=2)
     lock, at_once, most = threading.Lock(), 0, 0
