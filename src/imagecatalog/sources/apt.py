@@ -356,7 +356,9 @@ class _Verified:
             pass
         if self._size != self._expected.size or self._hash.hexdigest() != self._expected.hexdigest:
             raise DigestMismatch(
-                self.where, "its bytes are not those that the signed Release file names"
+                self.where,
+                "its bytes are not those that the Release file names",
+                hint="The mirror is being updated, or is incomplete: try again later, or another.",
             )
 
 
