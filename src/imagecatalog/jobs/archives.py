@@ -81,7 +81,7 @@ def refresh_archives(
     with catalog.write() as c:
         ingest.point_configured(c, configured)
     with catalog.read() as c:
-        setups = [row.setup for row in apt.list_setups(c)]
+        setups = [row.setup for row in apt.list_setups(c, used=True)]
     wanted = _gather(setups, {setup.digest() for setup in configured.values()})
     keyrings = tuple(_read_keyring(path) for path in settings.apt_keyrings)
     fetcher = _Fetcher(catalog, settings, keyrings, now)

@@ -88,9 +88,13 @@ def _put_setup(c: Connection, setup: AptSetup) -> int:
     return int(found)
 
 
-def list_setups(c: Connection, numbers: Iterable[int] | None = None) -> list[SetupRow]:
-    """The set-ups, or only those, in the order of their ids."""
+def list_setups(
+    c: Connection, numbers: Iterable[int] | None = None, *, used: bool = False
+) -> list[SetupRow]:
+    """The set-ups, or only those, in the order of their ids; ``used``: that some image is judged by."""
     query = select(apt_setup).order_by(apt_setup.c.id)
+    if used:
+        query = query.where(apt_setup.c.id.in_(select(manifest.c.setup_id)))
     if numbers is not None:
         query = query.where(apt_setup.c.id.in_(list(numbers)))
     return [
