@@ -265,7 +265,7 @@ def _guilty(table: Mapping[str, Any], section: str) -> str:
 
 
 def _check_file(file: _File, path: Path) -> _File:
-    base = path.parent
+    base = path.absolute().parent
     for index, registry in enumerate(file.registry):
         _check_registry(registry, f"{path}: registry[{index}]")
     clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)

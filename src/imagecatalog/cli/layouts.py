@@ -11,6 +11,7 @@ from itertools import takewhile
 import click
 
 from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
+from imagecatalog.cli.diagnose import Finding
 from imagecatalog.cli.render import (
     Cell,
     Column,
@@ -18,7 +19,9 @@ from imagecatalog.cli.render import (
     format_age,
     format_ago,
     format_size,
+    paint,
     plural,
+    wrap,
     write_table,
 )
 from imagecatalog.domain.answers import (
@@ -129,7 +132,7 @@ def _say_reasons(items: Sequence[OutdatedImage | RunningItem], what: str) -> Non
             continue
         _say(f"\n{word}: {plural(reasons.total(), what)}")
         for reason, number in reasons.most_common(_REASONS):
-            _say(f"  {number:,} × {reason}")
+            _say(wrap(f"  {number:,} × {reason}", 6))
         if len(reasons) > _REASONS:
             _say(f"  and {plural(len(reasons) - _REASONS, 'other reason')}; see --format json")
 
@@ -286,10 +289,10 @@ def show_image(image: ImageDetail, now: datetime) -> None:
     ]
     for name, value in facts:
         if value:
-            _say(f"  {name:<11} {value}")
+            _say(wrap(f"  {name:<11} {value}", 14))
     for layer in image.layers:
         if layer.problem:
-            _say(f"  {'layer':<11} {layer.digest[:19]}: {layer.problem}")
+            _say(wrap(f"  {'layer':<11} {layer.digest[:19]}: {layer.problem}", 14))
     if image.running:
         _say()
         columns = (
@@ -359,7 +362,9 @@ def _describe_origin(update: Update) -> Cell:
 def _first_change(installed: str, candidate: str) -> int:
     """Where the candidate begins to differ, a number never cut in two."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(installed, candidate, strict=False))
-    return len("".join(letter for letter, _ in same).rstrip("0123456789"))
+    shared = "".join(letter for letter, _ in same)
+    after = installed[len(shared) : len(shared) + 1] + candidate[len(shared) : len(shared) + 1]
+    return len(shared.rstrip("0123456789") if any(map(str.isdigit, after)) else shared)
 
 
 def show_holders(items: Sequence[Holder], package: str, below: str | None) -> None:
@@ -389,6 +394,16 @@ def show_hits(items: Sequence[SearchHit], text: str) -> None:
         return
     columns = (Column("KIND"), Column("NAME", least=12), Column("", least=12))
     write_table(columns, [(item.kind, item.name, item.detail) for item in items])
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """``doctor``: each thing that was looked at, then what to do."""
+    for finding in findings:
+        sign = Cell("● well", "green") if finding.is_well else Cell("▲ not well", "red")
+        state = paint(f"{sign.text:<10}", sign.colour, sys.stdout)
+        sys.stdout.write(f"{state}  {clean(finding.subject)}: {clean(finding.message)}\n")
+        if finding.hint:
+            _say(f"{'':<12}hint: {finding.hint}")
 
 
 def _say(text: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import signal
 import socket
@@ -166,6 +167,21 @@ def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_se
     return status
 
 
+@click.command(cls=Verb)
+@click.pass_obj
+def doctor(invocation: Invocation) -> int:
+    """Check the set-up, and say what to do where it is not well.
+
+    Asks the database, every registry and every cluster of the configuration; changes nothing.
+    """
+    from imagecatalog.cli.diagnose import diagnose
+    from imagecatalog.cli.layouts import show_findings
+
+    findings = [*diagnose(invocation.settings(), _now())]
+    show_findings(findings)
+    return 0 if all(finding.is_well for finding in findings) else IN_PART
+
+
 def _tell(invocation: Invocation, report: Report) -> int:
     """Say on stderr what was done and, also when quiet, what failed; the exit status."""
     from imagecatalog.cli.render import clean
@@ -206,6 +222,10 @@ def _serve(
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
         config.log_level = "warning"
         _remark(invocation, f"serving on {_address(listener)} (stop with Ctrl-C)")
+        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            _remark(
+                invocation, "there is no log-in: whoever reaches this address reads the catalog"
+            )
         with _jobs(settings, catalog, wanted=with_jobs and catalog.embedded):
             uvicorn.Server(config).run(sockets=[listener])
 
@@ -261,4 +281,4 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-VERBS = (init, sync, refresh, record, serve, demo)
+VERBS = (init, sync, refresh, record, serve, doctor, demo)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from imagecatalog.cli.render import shorten
+
 Progress = Callable[[str, int, int | None], None]
 """What was just done, how many are done, and of how many (None: nobody knows)."""
 
@@ -60,8 +62,9 @@ def _bar() -> Iterator[Progress]:
     )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("beginning", total=None)
+        room = max(bar.console.width - 50, 20)
 
         def show(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=escape(what), completed=done, total=total)
+            bar.update(task, description=escape(shorten(what, room)), completed=done, total=total)
 
         yield show

@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -84,6 +85,21 @@ def table_width(stream: TextIO) -> int | None:
     return None
 
 
+def wrap(text: str, indent: int, stream: TextIO | None = None) -> str:
+    """The text in lines no wider than the terminal, all but the first begun with so many spaces."""
+    width = table_width(stream or sys.stdout)
+    if width is None or len(text) <= width:
+        return text
+    lines = textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
+
+
 def paint(text: str, colour: str | None, stream: TextIO) -> str:
     """The text in a colour, where the stream has colours."""
     if colour is None or not text or not has_colours(stream):
@@ -138,7 +154,9 @@ def _shrink(columns: Sequence[Column], widths: list[int], space: int) -> None:
 def _fit(cell: Cell, width: int, *, right: bool, stream: TextIO) -> str:
     text = shorten(cell.text, width)
     space = " " * (width - measure(text))
-    painted = text[: cell.begin] + paint(text[cell.begin :], cell.colour, stream)
+    # what was cut out lies before the end
+    begin = max(len(text) - len(cell.text) + cell.begin, 0)
+    painted = text[:begin] + paint(text[begin:], cell.colour, stream)
     return space + painted if right else painted + space
 
 

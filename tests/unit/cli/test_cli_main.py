@@ -181,6 +181,42 @@ def test_databases_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFix
             assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_doctor_names_what_is_not_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key.asc").write_text("key")
+    (tmp_path / "c.toml").write_text(
+        'database = "c.db"\n'
+        '[[cluster]]\nname = "eqiad"\nkubeconfig = "absent"\n'
+        '[[registry]]\nurl = "https://127.0.0.1:1"\nca = "none.pem"\n'
+        '[apt]\nkeyrings = ["key.asc", "none.asc"]\n'
+    )
+    assert main(["doctor", "--config", "c.toml"]) == 1
+    assert "make it with: imagecatalog --database" in capsys.readouterr().out
+    main(["init", "--config", "c.toml"])
+    main(["record", "--config", "c.toml"])
+    capsys.readouterr()
+
+    assert main(["doctor", "--config", "c.toml"]) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    well = [line.split(maxsplit=2)[2] for line in lines if line.startswith("● well")]
+    ill = [line.split(maxsplit=3)[3] for line in lines if line.startswith("▲ not well")]
+    assert [line.split()[0] for line in well] == ["configuration:", "database", "keyring"]
+    assert [" ".join(line.split()[:2]) for line in ill] == [
+        "cluster eqiad:",
+        f"keyring {tmp_path / 'none.asc'}:",
+        "registry https://127.0.0.1:1:",
+        "cluster eqiad:",
+    ]
+    assert "never well: cluster eqiad: kubeconfig" in ill[0]
+
+
+def test_doctor_is_content_with_an_empty_catalog(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["init", "--database", "c.db", "-q"])
+
+    assert main(["doctor", "--database", "c.db"]) == 0
+    assert "not well" not in capsys.readouterr().out
+
+
 def test_an_empty_catalog_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", "--database", "c.db", "-q"])
 

@@ -196,3 +196,30 @@ def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
         write(f"synced r{done}", done, 100)
 
     assert stream.getvalue() == "synced r40 (40 of 100)\nsynced r80 (80 of 100)\n"
+
+
+def test_the_mark_of_a_change_survives_shortening(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(Terminal, "fileno", lambda self: 1, raising=False)
+    stream = Terminal()
+    version = "8:6.9.11.60+dfsg-1.6+deb12u15"
+
+    render.write_table(
+        (Column("A"), Column("V", least=12)),
+        [("x" * 20, Cell(version, "bold", len(version) - 2))],
+        stream=stream,
+    )
+
+    assert "…" in stream.getvalue()
+    assert "u\x1b[1m15\x1b[0m" in stream.getvalue()
+
+
+def test_long_sentences_are_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = "  3 × " + "because of this and that " * 5
+
+    assert render.wrap(sentence, 6, io.StringIO()) == sentence
+    monkeypatch.setenv("COLUMNS", "60")
+    first, *rest = render.wrap(sentence, 6, io.StringIO()).splitlines()
+    assert first.startswith("  3 × because")
+    assert rest
+    assert all(line.startswith("      ") and len(line) <= 60 for line in rest)
