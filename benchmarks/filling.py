@@ -44,26 +44,22 @@ def fill(path: Path, fleet: Fleet) -> tuple[Catalog, float]:
     for batch in in_batches(fleet.images()):
         began = time.perf_counter()
         with catalog.write() as c:
-            for image in batch:
-                number = ingest.record_image(
-                    c,
-                    shelf,
-                    image.digest,
-                    manifest=image.manifest,
-                    config=image.config,
-                    contents=image.contents,
-                    configured={},
-                    reader=1,
-                    now=image.config.created or NOW,
-                )
+            records = [
+                ingest.ImageRecord(image.digest, image.manifest, image.config, image.contents)
+                for image in batch
+            ]
+            numbers = ingest.record_images(
+                c, shelf, records, configured={}, reader=1, now=batch[0].config.created or NOW
+            )
+            for image, number in zip(batch, numbers, strict=True):
                 tags.setdefault(image.repository, {})[image.tag] = number
         seconds += time.perf_counter() - began
     began = time.perf_counter()
     for names in in_batches(tags.items()):
         with catalog.write() as c:
-            for name, numbers in names:
-                present = list(numbers.values())
-                ingest.record_repository(c, name, numbers, present, [], now=NOW)
+            for name, targets in names:
+                present = list(targets.values())
+                ingest.record_repository(c, name, targets, present, [], now=NOW)
     return catalog, seconds + time.perf_counter() - began
 
 

@@ -38,20 +38,13 @@ def put_image() -> PutImage:
             apt=setup,
             **more,  # type: ignore[arg-type]
         )
-        return ingest.record_image(
-            c,
-            shelf,
-            digest(name),
-            manifest=ImageManifest(
-                "application/vnd.oci.image.manifest.v1+json",
-                layer(f"config of {name}"),
-                (layer("base"), layer(name)),
-            ),
-            config=ImageConfig(at, Platform("linux", "amd64")),
-            contents=contents,
-            configured={},
-            reader=1,
-            now=at,
+        manifest = ImageManifest(
+            "application/vnd.oci.image.manifest.v1+json",
+            layer(f"config of {name}"),
+            (layer("base"), layer(name)),
         )
+        config = ImageConfig(at, Platform("linux", "amd64"))
+        record = ingest.ImageRecord(digest(name), manifest, config, contents)
+        return ingest.record_images(c, shelf, [record], configured={}, reader=1, now=at)[0]
 
     return put

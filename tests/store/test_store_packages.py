@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -9,10 +11,16 @@ from tests_store import PutImage, package
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.store import packages
-from imagecatalog.store.engine import Catalog
+from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.holders import list_holders, list_versions
+from imagecatalog.store.packages import PackageList
 from imagecatalog.store.schema import package_chunk, package_set, package_version
 from imagecatalog.store.shelf import Shelf
+
+
+def put_set(c: Connection, shelf: Shelf, items: Iterable[Package], held: Sequence[str] = ()) -> int:
+    return packages.put_sets(c, shelf, [PackageList(tuple(items), tuple(held))])[0]
+
 
 _NAMES = st.sampled_from([f"lib{letter}{n}" for letter in "abcdef" for n in range(6)])
 _VERSIONS = st.sampled_from(["1.0-1", "1:1.0-1", "1.0-1+b1", "2.0~rc1-1", "not a version"])
@@ -30,8 +38,8 @@ _PACKAGES = st.builds(
 def test_sets_come_back(catalog: Catalog, sets: list[list[Package]]) -> None:
     shelf = Shelf()
     with catalog.write() as c:
-        numbers = [packages.put_set(c, shelf, items) for items in sets]
-        again = [packages.put_set(c, Shelf(), reversed(items)) for items in sets]
+        numbers = packages.put_sets(c, shelf, [PackageList(tuple(items)) for items in sets])
+        again = [put_set(c, Shelf(), reversed(items)) for items in sets]
     assert again == numbers
     with catalog.read() as c:
         for number, items in zip(numbers, sets, strict=True):
@@ -45,9 +53,9 @@ def test_a_rebuild_writes_only_the_chunks_of_what_changed(catalog: Catalog) -> N
     old = [package(f"lib{n}") for n in range(400)]
     new = [package("lib7", "1.0-2"), *(item for item in old if item.name != "lib7")]
     with catalog.write() as c:
-        packages.put_set(c, shelf, old)
+        put_set(c, shelf, old)
         before = c.scalar(select(func.count()).select_from(package_chunk))
-        packages.put_set(c, shelf, new)
+        put_set(c, shelf, new)
         assert c.scalar(select(func.count()).select_from(package_chunk)) == before + 1
         assert c.scalar(select(func.count()).select_from(package_version)) == 401
         assert c.scalar(select(func.count()).select_from(package_set)) == 2
@@ -55,8 +63,8 @@ def test_a_rebuild_writes_only_the_chunks_of_what_changed(catalog: Catalog) -> N
 
 def test_holds_make_another_set(catalog: Catalog) -> None:
     with catalog.write() as c:
-        free = packages.put_set(c, Shelf(), [package("vim")])
-        held = packages.put_set(c, Shelf(), [package("vim")], ["vim:amd64"])
+        free = put_set(c, Shelf(), [package("vim")])
+        held = put_set(c, Shelf(), [package("vim")], ["vim:amd64"])
     assert free != held
     with catalog.read() as c:
         assert packages.list_held(c, free) == ()
@@ -71,12 +79,12 @@ def test_what_was_dropped_is_not_taken_for_granted(catalog: Catalog) -> None:
 
     try:
         with catalog.write() as c:
-            packages.put_set(c, shelf, [package("vim")])
+            put_set(c, shelf, [package("vim")])
             raise Stop
     except Stop:
         shelf.forget()
     with catalog.write() as c:
-        number = packages.put_set(c, shelf, [package("nano"), package("vim")])
+        number = put_set(c, shelf, [package("nano"), package("vim")])
     with catalog.read() as c:
         assert packages.list_packages(c, number) == (package("nano"), package("vim"))
 

@@ -35,8 +35,8 @@ def offer(
     source = SETUP.sources[0]
     number = apt.put_release(c, source.uri, source.suite, trust_of(source, ()), tried=at)
     index = apt.put_index(c, fingerprint, [package(name, version) for version in versions])
-    apt.point_indices(c, number, [("main", "amd64", index)])
-    apt.save_release(c, number, good=at, problem=problem, facts=facts, state="{}")
+    apt.point_indices(c, number, [apt.IndexRow("main", "amd64", index, None, problem)])
+    apt.save_release(c, number, good=at, problem=None, facts=facts, state="{}")
 
 
 def run(c: Connection, *names: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from msgspec import Struct
+
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
@@ -26,51 +28,70 @@ def record_reading(
     layers.put_reading(c, shelf, reading)
 
 
-def record_image(
+class ImageRecord(Struct, frozen=True):
+    """An image as it was read, with what it holds."""
+
+    digest: Digest
+    manifest: ImageManifest
+    config: ImageConfig
+    contents: ImageContents
+
+
+def record_images(
     c: Connection,
     shelf: Shelf,
-    digest: Digest,
+    records: Sequence[ImageRecord],
     *,
-    manifest: ImageManifest,
-    config: ImageConfig,
-    contents: ImageContents,
     configured: ConfiguredSetups,
     reader: int,
     now: datetime,
-) -> int:
-    """Write an image with what it holds, and have its packages judged; its number."""
-    own = None if contents.apt is None else apt.put_setup(c, shelf, contents.apt)
-    setup = own
-    if own is None and contents.distro is not None:
-        fallback = configured.get((_release_key(contents.distro), config.platform.architecture))
-        setup = None if fallback is None else apt.put_setup(c, shelf, fallback)
-    set_id = None
-    if contents.packages is not None:
-        set_id = packages.put_set(c, shelf, contents.packages, contents.held)
-    number = images.put_image(
+) -> list[int]:
+    """Write images with what they hold, and have their packages judged; their numbers."""
+    sets = _put_sets(c, shelf, records)
+    facts = []
+    for record, set_id in zip(records, sets, strict=True):
+        contents = record.contents
+        own = None if contents.apt is None else apt.put_setup(c, shelf, contents.apt)
+        setup = own
+        if own is None and contents.distro is not None:
+            release = _release_key(contents.distro)
+            fallback = configured.get((release, record.config.platform.architecture))
+            setup = None if fallback is None else apt.put_setup(c, shelf, fallback)
+        distro = contents.distro
+        facts.append(
+            images.ImageFacts(
+                digest=record.digest,
+                media_type=record.manifest.media_type,
+                layers=record.manifest.layers,
+                config_digest=record.manifest.config.digest,
+                platform=str(record.config.platform),
+                created=record.config.created,
+                distro_id=None if distro is None else images.put_distro(c, shelf, distro),
+                own_setup_id=own,
+                setup_id=setup,
+                set_id=set_id,
+                unknown=contents.unknown,
+                reader=reader,
+            )
+        )
+    numbers = images.put_images(c, shelf, facts, now=now)
+    pairs = ((item.setup_id, item.set_id) for item in facts)
+    updates.enrol(
         c,
         shelf,
-        images.ImageFacts(
-            digest=digest,
-            media_type=manifest.media_type,
-            layers=manifest.layers,
-            config_digest=manifest.config.digest,
-            platform=str(config.platform),
-            created=config.created,
-            distro_id=None
-            if contents.distro is None
-            else images.put_distro(c, shelf, contents.distro),
-            own_setup_id=own,
-            setup_id=setup,
-            set_id=set_id,
-            unknown=contents.unknown,
-            reader=reader,
-        ),
-        now=now,
+        [(setup, set_id) for setup, set_id in pairs if setup is not None and set_id is not None],
     )
-    if setup is not None and set_id is not None:
-        updates.enrol(c, shelf, setup, set_id)
-    return number
+    return numbers
+
+
+def _put_sets(c: Connection, shelf: Shelf, records: Sequence[ImageRecord]) -> list[int | None]:
+    lists = [
+        packages.PackageList(record.contents.packages, record.contents.held)
+        for record in records
+        if record.contents.packages is not None
+    ]
+    numbers = iter(packages.put_sets(c, shelf, lists))
+    return [None if record.contents.packages is None else next(numbers) for record in records]
 
 
 def _release_key(distro: Distro) -> str:

@@ -14,7 +14,8 @@ from msgspec import Struct
 from imagecatalog.catalog import ingest
 from imagecatalog.config import Settings
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
-from imagecatalog.errors import CatalogError, ConfigError
+from imagecatalog.domain.packages import Package
+from imagecatalog.errors import BadDocument, CatalogError, ConfigError
 from imagecatalog.formats.apt_sources import parse_sources
 from imagecatalog.jobs.report import Failure, Progress, Report, plural
 from imagecatalog.matching import updates
@@ -161,15 +162,12 @@ class _Fetcher:
                 c, wanted.source.uri, wanted.source.suite, wanted.trust, tried=at
             )
         failed: tuple[Failure, ...] = ()
-        problem: str | None = None
-        detail = None
+        problem = detail = None
         try:
-            detail, problem = self._fetch(wanted, number, at)
+            detail = self._fetch(wanted, number, at)
         except CatalogError as error:
             problem = error.message
             failed = (Failure.of(wanted.name, error),)
-            with self._catalog.write() as c:
-                apt.save_release(c, number, good=None, problem=problem)
         with self._catalog.write() as c:
             health.note_try(
                 c,
@@ -177,62 +175,74 @@ class _Fetcher:
                 f"apt {wanted.name}",
                 at=at,
                 seconds=time.monotonic() - started,
-                error=problem if failed else None,
+                error=problem,
                 detail=detail,
             )
         return Report(failed=failed)
 
-    def _fetch(self, wanted: _Wanted, number: int, at: datetime) -> tuple[str | None, str | None]:
+    def _fetch(self, wanted: _Wanted, number: int, at: datetime) -> str:
         source = wanted.source
         with self._catalog.read() as c:
             row = apt.find_release(c, source.uri, source.suite, wanted.trust)
         previous = None
         if row is not None and row.state is not None:
             previous = msgspec.json.decode(row.state, type=ReleaseState)
-        release = fetch_release(
-            source,
-            architectures=wanted.architectures,
-            keyrings=wanted.keyrings,
-            mirrors=self._settings.apt_mirrors,
-            http=self._http,
-            previous=previous,
-            now=at,
-            configured=self._keyrings,
-            local=wanted.local,
-        )
+        try:
+            release = fetch_release(
+                source,
+                architectures=wanted.architectures,
+                keyrings=wanted.keyrings,
+                mirrors=self._settings.apt_mirrors,
+                http=self._http,
+                previous=previous,
+                now=at,
+                configured=self._keyrings,
+                local=wanted.local,
+            )
+        except CatalogError as error:
+            with self._catalog.write() as c:
+                apt.save_release(c, number, good=None, problem=error.message)
+            raise
         if isinstance(release, Unchanged):
             with self._catalog.write() as c:
-                standing = row.problem if row is not None and row.good else None
                 state = msgspec.json.encode(release.state).decode()
-                apt.save_release(c, number, good=at, problem=standing, state=state)
-            return "unchanged", standing
+                apt.save_release(c, number, good=at, problem=None, state=state)
+            return "unchanged"
         return self._store(release, number, at)
 
-    def _store(self, release: FetchedRelease, number: int, at: datetime) -> tuple[str, str | None]:
-        """Put a suite into the catalog in one transaction: all of its indices, or none."""
-        problem = "; ".join(release.problems) or None
+    def _store(self, release: FetchedRelease, number: int, at: datetime) -> str:
+        """Put a suite into the catalog in one transaction; an index that fails keeps what it was."""
         with self._catalog.read() as c:
-            new = [
-                index for index in release.indices if apt.find_index(c, index.fingerprint) is None
-            ]
+            before = {(row.component, row.architecture): row for row in apt.list_indices(c, number)}
+            new = [ref for ref in release.indices if apt.find_index(c, ref.fingerprint) is None]
         # Read to the end, and so verified, before the transaction: no lock waits for a network.
-        read = {
-            index.fingerprint: list(read_index(index, release, http=self._http)) for index in new
-        }
+        read: dict[str, list[Package]] = {}
+        problems: dict[str, str] = {}
+        for ref in new:
+            try:
+                read[ref.fingerprint] = list(read_index(ref, release, http=self._http))
+            except CatalogError as error:
+                problems[ref.fingerprint] = error.message
         with self._catalog.write() as c:
-            indices = []
-            for index in release.indices:
-                found = apt.find_index(c, index.fingerprint)
-                if found is None:
-                    found = apt.put_index(c, index.fingerprint, read[index.fingerprint])
-                indices.append((index.component, index.architecture, found))
-            apt.point_indices(c, number, indices)
-            apt.save_release(
-                c,
-                number,
-                good=at,
-                problem=problem,
-                facts=release.facts,
-                state=msgspec.json.encode(release.state).decode(),
-            )
-        return f"{plural(len(indices), 'index', 'indices')} of {release.date or 'no date'}", problem
+            rows = []
+            for ref in release.indices:
+                old = before.get((ref.component, ref.architecture))
+                problem = problems.get(ref.fingerprint)
+                if problem is None:
+                    found = apt.find_index(c, ref.fingerprint)
+                    if found is None:
+                        found = apt.put_index(c, ref.fingerprint, read[ref.fingerprint])
+                else:
+                    found = None if old is None else old.id
+                rows.append(apt.IndexRow(ref.component, ref.architecture, found, None, problem))
+            lacking = [
+                apt.IndexRow(lack.component, lack.architecture, None, None, lack.why)
+                for lack in release.lacks
+            ]
+            apt.point_indices(c, number, rows + lacking)
+            # Without the state of now, an index that failed is asked for again next time.
+            state = None if problems else msgspec.json.encode(release.state).decode()
+            apt.save_release(c, number, good=at, problem=None, facts=release.facts, state=state)
+        if problems:
+            raise BadDocument(release.base, "; ".join(problems.values()))
+        return f"{plural(len(rows), 'index', 'indices')} of {release.date or 'no date'}"

@@ -154,13 +154,10 @@ class Reader:
             for layer in taken:
                 self._layers.give_back(layer)
         with self._writing() as (c, shelf):
-            number = ingest.record_image(
+            (number,) = ingest.record_images(
                 c,
                 shelf,
-                digest,
-                manifest=manifest,
-                config=config,
-                contents=contents,
+                [ingest.ImageRecord(digest, manifest, config, contents)],
                 configured=self._configured,
                 reader=READER_VERSION,
                 now=self._now(),

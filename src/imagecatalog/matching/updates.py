@@ -82,18 +82,36 @@ def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str]
         if release.problem:
             problems.append(release.problem)
         moments.append(release.good)
-        wanted = set(source.components)
-        architectures = set(source.architectures or setup.architectures) | {"all"}
-        indices = [
-            index
-            for index in apt.list_indices(c, release.id)
-            if (index.component in wanted or not wanted) and index.architecture in architectures
-        ]
+        indices, missing = _choose_indices(c, setup, source, release.id)
+        problems += missing
         found.append(_Archive(source, release, indices))
     if not setup.sources:
         problems.append("its apt sources name no archive")
     good = [moment for moment in moments if moment is not None]
     return found, problems, min(good) if len(good) == len(moments) and good else None
+
+
+def _choose_indices(
+    c: Connection, setup: AptSetup, source: AptSource, release_id: int
+) -> tuple[list[apt.IndexRow], list[str]]:
+    """Of a suite's indices those that this source asks for, and what is wrong with any of them."""
+    resolved = source.resolve(setup.architectures)
+    architectures = resolved.architectures or setup.architectures
+    rows = {(row.component, row.architecture): row for row in apt.list_indices(c, release_id)}
+    flat = not resolved.components
+    chosen = [
+        row
+        for (component, architecture), row in rows.items()
+        if flat or (component in resolved.components and architecture in {*architectures, "all"})
+    ]
+    problems = [row.problem for row in chosen if row.problem]
+    problems += [
+        f"{source.uri} {source.suite}: {component} for {architecture} was not fetched yet"
+        for component in resolved.components
+        for architecture in architectures
+        if (component, architecture) not in rows
+    ]
+    return chosen, problems
 
 
 def _fingerprint(archives: Iterable[_Archive]) -> bytes:
@@ -138,7 +156,7 @@ def _offers(
     for archive in archives:
         site = urlsplit(archive.source.uri).hostname or ""
         for index in archive.indices:
-            for offer in apt.list_offers(c, index.id, setup_id):
+            for offer in () if index.id is None else apt.list_offers(c, index.id, setup_id):
                 arch = native if offer.arch == "all" else offer.arch
                 offers.setdefault((offer.name, arch), []).append(
                     Available(

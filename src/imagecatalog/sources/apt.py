@@ -51,20 +51,33 @@ class IndexRef(Struct, frozen=True):
     """``sha256:…`` or ``sha512:…``, of the uncompressed form where the Release file lists it."""
 
 
+class Lack(Struct, frozen=True):
+    """An index that is asked for and not there; ``why`` is None where apt takes it as empty."""
+
+    component: str
+    architecture: str
+    why: str | None
+
+
 class FetchedRelease(Struct, frozen=True, kw_only=True):
     """A Release file that was read and may be trusted; times in UTC."""
 
     facts: ReleaseFacts
     state: ReleaseState
     indices: tuple[IndexRef, ...]
-    problems: tuple[str, ...] = ()
-    """What the source asks for and the archive does not have, a sentence each."""
+    lacks: tuple[Lack, ...] = ()
+    """What the source asks for and the archive does not have."""
     date: datetime | None = None
     valid_until: datetime | None = None
     base: str
     """Address below which the files lie."""
     files: Mapping[str, IndexFile] = {}
     by_hash: bool = False
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The sentences of what is lacking, each once."""
+        return tuple(dict.fromkeys(lack.why for lack in self.lacks if lack.why))
 
 
 class Unchanged(Struct, frozen=True):
@@ -115,12 +128,12 @@ def fetch_release(
         return found
     release = parse_release(found.text, base)
     _check_date(release.valid_until, resolved, base, now)
-    refs, problems = _select(resolved, release, base)
+    refs, lacks = _select(resolved, release, base)
     return FetchedRelease(
         facts=release.facts,
         state=_state(found.sha256, found.validators, asked, release.valid_until),
         indices=refs,
-        problems=problems,
+        lacks=lacks,
         date=release.date,
         valid_until=release.valid_until,
         base=base,
@@ -262,10 +275,10 @@ def _packages_path(component: str, architecture: str) -> str:
 
 def _select(
     source: AptSource, release: Release, base: str
-) -> tuple[tuple[IndexRef, ...], tuple[str, ...]]:
-    """The indices that apt would read, and a sentence for each that the archive lacks."""
+) -> tuple[tuple[IndexRef, ...], tuple[Lack, ...]]:
+    """The indices that apt would read, and those that the archive lacks."""
     refs: list[IndexRef] = []
-    problems: list[str] = []
+    lacks: list[Lack] = []
     wanted = source.architectures or ()
     if source.suite.endswith("/"):
         pairs = [("", "")]
@@ -279,9 +292,10 @@ def _select(
         if listed is not None:
             file = release.files[path + listed]
             refs.append(IndexRef(component, architecture, f"{file.algorithm}:{file.hexdigest}"))
-        elif why := _lack(release, component, architecture):
-            problems.append(f"{base}: {why}")
-    return tuple(refs), tuple(dict.fromkeys(problems))
+        else:
+            why = _lack(release, component, architecture)
+            lacks.append(Lack(component, architecture, f"{base}: {why}" if why else None))
+    return tuple(refs), tuple(lacks)
 
 
 def _serves_all(release: Release) -> bool:
@@ -376,12 +390,13 @@ def _fetch_bare(
         pairs = [(part, name) for part in source.components for name in architectures]
     refs: list[IndexRef] = []
     files: dict[str, IndexFile] = {}
-    problems: list[str] = []
+    lacks: list[Lack] = []
     for component, architecture in pairs:
         path = _packages_path(component, architecture)
         found = _probe(path, base, http)
         if found is None:
-            problems.append(f"{base}: there is neither a Release file nor {path}")
+            why = f"{base}: there is neither a Release file nor {path}"
+            lacks.append(Lack(component, architecture, why))
             continue
         files[found[0]] = found[1]
         refs.append(IndexRef(component, architecture, f"sha256:{found[1].hexdigest}"))
@@ -395,7 +410,7 @@ def _fetch_bare(
         facts=ReleaseFacts(),
         state=state,
         indices=tuple(refs),
-        problems=tuple(problems),
+        lacks=tuple(lacks),
         base=base,
         files=files,
     )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, update
 
 from imagecatalog.domain.apt import AptSetup, ReleaseFacts
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.dialect import batches, insert_new, upsert
+from imagecatalog.store.dialect import batches, insert_new
 from imagecatalog.store.schema import (
     apt_index,
     apt_package,
@@ -50,12 +50,13 @@ class ReleaseRow(Struct, frozen=True):
 
 
 class IndexRow(Struct, frozen=True):
-    """A Packages file of a suite."""
+    """A Packages file of a suite: its content when it was last well, and what is wrong with it now."""
 
-    id: int
     component: str
     architecture: str
-    fingerprint: str
+    id: int | None
+    fingerprint: str | None
+    problem: str | None
 
 
 class Offer(Struct, frozen=True):
@@ -199,12 +200,13 @@ def list_indices(c: Connection, release_id: int) -> list[IndexRow]:
     """The Packages files of a suite, by component and architecture."""
     query = (
         select(
-            apt_index.c.id,
             apt_release_index.c.component,
             apt_release_index.c.architecture,
+            apt_index.c.id,
             apt_index.c.fingerprint,
+            apt_release_index.c.problem,
         )
-        .join(apt_release_index, apt_release_index.c.index_id == apt_index.c.id)
+        .outerjoin(apt_index, apt_index.c.id == apt_release_index.c.index_id)
         .where(apt_release_index.c.release_id == release_id)
         .order_by(apt_release_index.c.component, apt_release_index.c.architecture)
     )
@@ -243,23 +245,24 @@ def put_index(c: Connection, fingerprint: str, packages: Iterable[Package]) -> i
     return number
 
 
-def point_indices(c: Connection, release_id: int, indices: Sequence[tuple[str, str, int]]) -> None:
-    """Make these (component, architecture, index id) the suite's; drops what nobody names any more."""
+def point_indices(c: Connection, release_id: int, indices: Sequence[IndexRow]) -> None:
+    """Make these the suite's Packages files; drops what no suite names any more."""
     c.execute(apt_release_index.delete().where(apt_release_index.c.release_id == release_id))
-    upsert(
+    insert_new(
         c,
         apt_release_index,
         [
             {
                 "release_id": release_id,
-                "component": component,
-                "architecture": architecture,
-                "index_id": number,
+                "component": index.component,
+                "architecture": index.architecture,
+                "index_id": index.id,
+                "problem": index.problem,
             }
-            for component, architecture, number in indices
+            for index in indices
         ],
     )
-    used = select(apt_release_index.c.index_id)
+    used = select(apt_release_index.c.index_id).where(apt_release_index.c.index_id.is_not(None))
     unused = select(apt_index.c.id).where(apt_index.c.id.not_in(used))
     c.execute(apt_package.delete().where(apt_package.c.index_id.in_(unused)))
     c.execute(apt_index.delete().where(apt_index.c.id.not_in(used)))

@@ -34,11 +34,17 @@ def _insert_new(dialect: str, table: Table, returned: tuple[Column[Any], ...]) -
 
 
 @lru_cache
-def _upsert(dialect: str, table: Table, key: tuple[str, ...], names: tuple[str, ...]) -> Any:
+def _upsert(
+    dialect: str,
+    table: Table,
+    key: tuple[str, ...],
+    names: tuple[str, ...],
+    returned: tuple[Column[Any], ...],
+) -> Any:
     statement = _insert(dialect, table)
-    return statement.on_conflict_do_update(
-        index_elements=key, set_={name: statement.excluded[name] for name in names}
-    )
+    values = {name: statement.excluded[name] for name in names}
+    statement = statement.on_conflict_do_update(index_elements=key, set_=values)
+    return statement.returning(*returned) if returned else statement
 
 
 def insert_new(c: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -63,24 +69,18 @@ def upsert(
     *,
     keep: Sequence[str] = (),
     key: Sequence[str] = (),
-) -> None:
-    """Insert rows; where the key (the primary key) is there, overwrite all other columns but ``keep``."""
-    if rows:
-        c.execute(upsert_statement(c, table, rows[0], keep=keep, key=key), rows)
+    returned: Sequence[Column[Any]] = (),
+) -> list[Any]:
+    """Insert rows; where the key (the primary key) is there, overwrite all other columns but ``keep``.
 
-
-def upsert_statement(
-    c: Connection,
-    table: Table,
-    row: dict[str, Any],
-    *,
-    keep: Sequence[str] = (),
-    key: Sequence[str] = (),
-) -> Any:
-    """The statement of ``upsert`` for rows with the columns of this one."""
+    Gives the columns asked for of every row.
+    """
+    if not rows:
+        return []
     unique = tuple(key) or tuple(column.name for column in table.primary_key)
-    names = tuple(name for name in row if name not in unique and name not in keep)
-    return _upsert(c.dialect.name, table, unique, names)
+    names = tuple(name for name in rows[0] if name not in unique and name not in keep)
+    found = c.execute(_upsert(c.dialect.name, table, unique, names, tuple(returned)), rows)
+    return list(found) if returned else []
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

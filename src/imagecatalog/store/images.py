@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from imagecatalog.domain.answers import RepositorySummary, TagPeriod
 from imagecatalog.domain.images import Descriptor
@@ -45,9 +46,6 @@ MEDIA_TYPES = (
 
 # Bytes that differ from their digest may be whole at the next try; other faults stay.
 _WORTH_ANOTHER_TRY = ("digest-mismatch", "member-missing", "too-slow", "truncated")
-
-
-_NUMBER = select(manifest.c.id).where(manifest.c.digest == bindparam("wanted"))
 
 
 class KnownManifest(Struct, frozen=True):
@@ -117,11 +115,44 @@ def find_manifests(
     return found
 
 
-def put_image(
-    c: Connection, shelf: Shelf, facts: ImageFacts, *, kind: int = IMAGE, now: datetime
-) -> int:
-    """Write an image, or write it anew where it is known; its first sight stays."""
-    row = {
+def put_images(
+    c: Connection,
+    shelf: Shelf,
+    images: Sequence[ImageFacts],
+    *,
+    kind: int = IMAGE,
+    now: datetime,
+) -> list[int]:
+    """Write images, or write them anew where they are known; their first sight stays."""
+    rows = {facts.digest: _row(facts, kind, now) for facts in images}
+    written = upsert(
+        c,
+        manifest,
+        list(rows.values()),
+        key=["digest"],
+        keep=["first_seen"],
+        returned=[manifest.c.digest, manifest.c.id],
+    )
+    numbers = {digest: int(number) for digest, number in written}
+    put_layers(c, shelf, [layer for facts in images for layer in facts.layers])
+    insert_new(
+        c,
+        manifest_layer,
+        [
+            {
+                "manifest_id": numbers[facts.digest],
+                "position": position,
+                "layer_id": shelf.layers[layer.digest],
+            }
+            for facts in images
+            for position, layer in enumerate(facts.layers)
+        ],
+    )
+    return [numbers[facts.digest] for facts in images]
+
+
+def _row(facts: ImageFacts, kind: int, now: datetime) -> dict[str, Any]:
+    return {
         "digest": facts.digest,
         "kind": kind,
         "media_type": _media_number(facts.media_type),
@@ -137,17 +168,6 @@ def put_image(
         "unknown_reason": facts.unknown and facts.unknown.reason,
         "reader": facts.reader,
     }
-    upsert(c, manifest, [row], key=["digest"], keep=["first_seen"])
-    number = int(c.execute(_NUMBER, {"wanted": facts.digest}).scalar_one())
-    insert_new(
-        c,
-        manifest_layer,
-        [
-            {"manifest_id": number, "position": position, "layer_id": layer}
-            for position, layer in enumerate(put_layers(c, shelf, facts.layers))
-        ],
-    )
-    return number
 
 
 def put_index(
@@ -165,7 +185,7 @@ def put_index(
     if missing:
         why = Unknown("member-missing", f"the registry lacks its {', '.join(missing)}")
     facts = ImageFacts(digest=digest, media_type=media_type, unknown=why)
-    number = put_image(c, shelf, facts, kind=INDEX, now=now)
+    (number,) = put_images(c, shelf, [facts], kind=INDEX, now=now)
     insert_new(
         c,
         index_member,
@@ -189,7 +209,7 @@ def put_unread(
 ) -> int:
     """Write that a manifest is there and why nothing is known of it."""
     facts = ImageFacts(digest=digest, media_type=media_type, unknown=why, reader=reader)
-    return put_image(c, shelf, facts, kind=UNREAD, now=now)
+    return put_images(c, shelf, [facts], kind=UNREAD, now=now)[0]
 
 
 def _media_number(media_type: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -14,13 +14,13 @@ from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
-from imagecatalog.store.packages import list_held, list_packages, put_set
+from imagecatalog.store.packages import PackageList, list_held, list_packages, put_sets
 from imagecatalog.store.schema import blob, layer, layer_entry
 from imagecatalog.store.shelf import Shelf
 
 
-def put_layers(c: Connection, shelf: Shelf, layers: Sequence[Descriptor]) -> list[int]:
-    """The id of each layer in their order, written where it is new."""
+def put_layers(c: Connection, shelf: Shelf, layers: Iterable[Descriptor]) -> None:
+    """Have the shelf know the id of each layer, written where it is new."""
     new = {item.digest: item.size for item in layers if item.digest not in shelf.layers}
     rows = [{"digest": digest, "size": size} for digest, size in sorted(new.items())]
     written = insert_returning(c, layer, rows, layer.c.digest, layer.c.id)
@@ -28,7 +28,6 @@ def put_layers(c: Connection, shelf: Shelf, layers: Sequence[Descriptor]) -> lis
     there = [digest for digest in new if digest not in shelf.layers]
     if there:
         shelf.layers.update(_find(c, there))
-    return [shelf.layers[item.digest] for item in layers]
 
 
 def _find(c: Connection, digests: Sequence[Digest]) -> dict[Digest, int]:
@@ -69,9 +68,13 @@ def _entry_row(c: Connection, shelf: Shelf, entry: LayerEntry) -> dict[str, Any]
         "kind": entry.kind,
         "target": entry.target,
         "blob_id": None if entry.data is None else _put_blob(c, entry.data),
-        "set_id": database and put_set(c, shelf, database.packages, database.held),
+        "set_id": database and _put_database(c, shelf, database),
         "problem": database and database.problem,
     }
+
+
+def _put_database(c: Connection, shelf: Shelf, database: PackageDatabase) -> int:
+    return put_sets(c, shelf, [PackageList(database.packages, database.held)])[0]
 
 
 def _put_blob(c: Connection, data: bytes) -> int:

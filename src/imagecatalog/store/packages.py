@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from imagecatalog.domain.packages import Package
@@ -37,36 +38,55 @@ _VERSIONS_OF = select(package_version.c.id, *_FIELDS).where(
 _CHUNKS = select(package_chunk.c.digest, package_chunk.c.id).where(
     package_chunk.c.digest.in_(bindparam("digests", expanding=True))
 )
-_SET = select(package_set.c.id).where(package_set.c.digest == bindparam("digest"))
+_SETS = select(package_set.c.digest, package_set.c.id).where(
+    package_set.c.digest.in_(bindparam("digests", expanding=True))
+)
 _CHUNKS_OF = select(package_set_chunk.c.chunk_id).where(
     package_set_chunk.c.set_id == bindparam("set_id")
 )
 
 
-def put_set(
-    c: Connection, shelf: Shelf, packages: Iterable[Package], held: Sequence[str] = ()
-) -> int:
-    """The id of the set of these packages, written if it is new; order does not matter."""
-    distinct = set(packages)
+class PackageList(Struct, frozen=True):
+    """The packages of an image or of a layer's database, and which of them are on hold."""
+
+    packages: tuple[Package, ...]
+    held: tuple[str, ...] = ()
+
+
+def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[int]:
+    """The id of the set of each list, written where it is new; the order in a list does not matter."""
     shelf.make_room()
-    _put_versions(c, shelf, distinct)
-    buckets: dict[int, list[int]] = {}
-    for package in distinct:
+    distinct = [set(item.packages) for item in lists]
+    _put_versions(c, shelf, set[Package]().union(*distinct))
+    split = [_split(shelf, packages) for packages in distinct]
+    _put_chunks(
+        c, shelf, {digest: numbers for chunks in split for digest, numbers in chunks.items()}
+    )
+    digests, rows, chunks_of = [], [], {}
+    for packages, chunks, item in zip(distinct, split, lists, strict=True):
+        numbers = sorted(shelf.chunks[digest] for digest in chunks)
+        held = json.dumps(sorted(item.held)) if item.held else None
+        digest = _digest_of(numbers, (held or "").encode())
+        digests.append(digest)
+        if digest not in shelf.sets and digest not in chunks_of:
+            rows.append({"digest": digest, "size": len(packages), "held": held})
+            chunks_of[digest] = tuple(numbers)
+    _put_sets(c, shelf, rows, chunks_of)
+    return [shelf.sets[digest] for digest in digests]
+
+
+def _split(shelf: Shelf, packages: Iterable[Package]) -> dict[bytes, list[int]]:
+    """The chunks of a set: the sorted ids of their members by their digest."""
+    buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
+    for package in packages:
         number, bucket = shelf.versions[package]
-        buckets.setdefault(bucket, []).append(number)
-    members = {}
-    for numbers in buckets.values():
-        numbers.sort()
-        members[_digest_of(numbers)] = numbers
-    _put_chunks(c, shelf, members)
-    chunks = sorted(shelf.chunks[digest] for digest in members)
-    holds = json.dumps(sorted(held)) if held else None
-    digest = _digest_of(chunks, (holds or "").encode())
-    if digest not in shelf.sets:
-        number = _put_set(c, digest, chunks, len(distinct), holds)
-        shelf.sets[digest] = number
-        shelf.set_chunks[number] = tuple(chunks)
-    return shelf.sets[digest]
+        buckets[bucket].append(number)
+    chunks = {}
+    for numbers in buckets:
+        if numbers:
+            numbers.sort()
+            chunks[_digest_of(numbers)] = numbers
+    return chunks
 
 
 def list_chunks(c: Connection, shelf: Shelf, set_id: int) -> tuple[int, ...]:
@@ -81,7 +101,7 @@ def _digest_of(numbers: Sequence[int], more: bytes = b"") -> bytes:
 
 
 def _put_versions(c: Connection, shelf: Shelf, packages: set[Package]) -> None:
-    new = sorted(packages - shelf.versions.keys())
+    new = sorted(package for package in packages if package not in shelf.versions)
     if not new:
         return
     _find_versions(c, shelf, new)
@@ -121,7 +141,7 @@ def _remember(shelf: Shelf, rows: Iterable[Any]) -> None:
 
 
 def _put_chunks(c: Connection, shelf: Shelf, members: dict[bytes, list[int]]) -> None:
-    new = sorted(members.keys() - shelf.chunks.keys())
+    new = sorted(digest for digest in members if digest not in shelf.chunks)
     if not new:
         return
     columns = package_chunk.c.digest, package_chunk.c.id
@@ -138,21 +158,34 @@ def _put_chunks(c: Connection, shelf: Shelf, members: dict[bytes, list[int]]) ->
         ],
     )
     there = [digest for digest in new if digest not in numbers]
-    if there:
-        found = c.execute(_CHUNKS, {"digests": there})
+    for batch in batches(there):
+        found = c.execute(_CHUNKS, {"digests": batch})
         shelf.chunks.update((bytes(digest), number) for digest, number in found)
 
 
-def _put_set(
-    c: Connection, digest: bytes, chunks: Sequence[int], size: int, held: str | None
-) -> int:
-    row = {"digest": digest, "size": size, "held": held}
-    written = insert_returning(c, package_set, [row], package_set.c.id)
-    if not written:
-        return int(c.execute(_SET, {"digest": digest}).scalar_one())
-    number = int(written[0].id)
-    insert_new(c, package_set_chunk, [{"set_id": number, "chunk_id": chunk} for chunk in chunks])
-    return number
+def _put_sets(
+    c: Connection,
+    shelf: Shelf,
+    rows: Sequence[dict[str, Any]],
+    chunks_of: dict[bytes, tuple[int, ...]],
+) -> None:
+    written = insert_returning(c, package_set, rows, package_set.c.digest, package_set.c.id)
+    numbers = {bytes(digest): number for digest, number in written}
+    insert_new(
+        c,
+        package_set_chunk,
+        [
+            {"set_id": number, "chunk_id": chunk}
+            for digest, number in numbers.items()
+            for chunk in chunks_of[digest]
+        ],
+    )
+    there = [digest for digest in chunks_of if digest not in numbers]
+    for batch in batches(there):
+        found = c.execute(_SETS, {"digests": batch})
+        numbers.update((bytes(digest), number) for digest, number in found)
+    shelf.sets.update(numbers)
+    shelf.set_chunks.update((number, chunks_of[digest]) for digest, number in numbers.items())
 
 
 def list_packages(c: Connection, set_id: int) -> tuple[Package, ...]:

@@ -307,7 +307,8 @@ apt_release_index = Table(
     _to("release_id", "apt_release.id", "the suite", primary_key=True),
     Column("component", Text, primary_key=True, comment="main, contrib, …"),
     Column("architecture", Text, primary_key=True, comment="of the index"),
-    _to("index_id", "apt_index.id", "its content now", nullable=False),
+    _to("index_id", "apt_index.id", "its content when it was last well; null: never was"),
+    Column("problem", Text, comment="why its content of now could not be read"),
     comment="the Packages files of a suite",
 )
 

@@ -30,6 +30,9 @@ from imagecatalog.store.shelf import Shelf
 _DECODER = msgspec.msgpack.Decoder(list[int])
 
 
+Pair = tuple[int, int]
+"""A set-up's and a package set's id."""
+
 _MEMBERS = (
     select(package_chunk_member.c.package_version_id)
     .where(package_chunk_member.c.chunk_id.in_(bindparam("chunks", expanding=True)))
@@ -66,28 +69,30 @@ class SetupState(Struct, frozen=True):
     pending: bool
 
 
-Pair = tuple[int, int]
-"""A set-up's and a package set's id."""
+def enrol(c: Connection, shelf: Shelf, pairs: Iterable[Pair]) -> None:
+    """Have every package of these sets judged under their set-up; what is there already stays."""
+    new: dict[int, list[int]] = {}
+    for setup_id, set_id in set(pairs):
+        for chunk in list_chunks(c, shelf, set_id):
+            if (setup_id, chunk) not in shelf.enrolled:
+                shelf.enrolled.add((setup_id, chunk))
+                new.setdefault(setup_id, []).append(chunk)
+    for setup_id, chunks in new.items():
+        rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in chunks]
+        written = insert_returning(c, setup_chunk, rows, setup_chunk.c.chunk_id)
+        _enrol_members(c, setup_id, [row.chunk_id for row in written])
 
 
-def enrol(c: Connection, shelf: Shelf, setup_id: int, set_id: int) -> None:
-    """Have every package of the set judged under the set-up; what is there already stays."""
-    chunks = list_chunks(c, shelf, set_id)
-    new = [chunk for chunk in chunks if (setup_id, chunk) not in shelf.enrolled]
-    if not new:
-        return
-    rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in new]
-    written = insert_returning(c, setup_chunk, rows, setup_chunk.c.chunk_id)
-    shelf.enrolled.update((setup_id, chunk) for chunk in new)
-    if written:
-        numbers = [row.chunk_id for row in written]
-        members = c.scalars(_MEMBERS, {"chunks": numbers})
-        rows = [
-            {"setup_id": setup_id, "package_version_id": number, "judged": False, "security": False}
-            for number in members
-        ]
-        if insert_returning(c, package_update, rows, package_update.c.package_version_id):
-            c.execute(_PENDING, {"setup": setup_id})
+def _enrol_members(c: Connection, setup_id: int, chunks: Sequence[int]) -> None:
+    members: set[int] = set()
+    for batch in batches(chunks):
+        members.update(c.scalars(_MEMBERS, {"chunks": batch}))
+    rows = [
+        {"setup_id": setup_id, "package_version_id": number, "judged": False, "security": False}
+        for number in sorted(members)
+    ]
+    if insert_returning(c, package_update, rows, package_update.c.package_version_id):
+        c.execute(_PENDING, {"setup": setup_id})
 
 
 def enrol_configured(c: Connection, shelf: Shelf) -> None:
@@ -98,8 +103,7 @@ def enrol_configured(c: Connection, shelf: Shelf) -> None:
         .where(manifest.c.own_setup_id.is_(None))
         .distinct()
     ).all()
-    for pair in pairs:
-        enrol(c, shelf, pair.setup_id, pair.set_id)
+    enrol(c, shelf, ((pair.setup_id, pair.set_id) for pair in pairs))
 
 
 def list_judged(c: Connection, setup_id: int) -> list[Judged]:

@@ -244,7 +244,15 @@ def upgrade() -> None:
         sa.Column("release_id", _ID, nullable=False, comment="the suite"),
         sa.Column("component", sa.Text(), nullable=False, comment="main, contrib, …"),
         sa.Column("architecture", sa.Text(), nullable=False, comment="of the index"),
-        sa.Column("index_id", _ID, nullable=False, comment="its content now"),
+        sa.Column(
+            "index_id",
+            _ID,
+            nullable=True,
+            comment="its content when it was last well; null: never was",
+        ),
+        sa.Column(
+            "problem", sa.Text(), nullable=True, comment="why its content of now could not be read"
+        ),
         sa.ForeignKeyConstraint(
             ["index_id"], ["apt_index.id"], name=op.f("fk_apt_release_index_index_id")
         ),
