@@ -126,11 +126,17 @@ class _Watched:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._failed = False
         self.ended = False
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self.ended = not data
+        try:
+            data = self._stream.read(size)
+        except BaseException:
+            # Read again, a stream that failed looks as if it ended well.
+            self._failed = True
+            raise
+        self.ended = not data and not self._failed
         return data
 
     def drain(self) -> None:
