@@ -185,3 +185,9 @@ def show_health(request: Request) -> Response:
 def redirect_health(request: Request) -> Response:
     """The part of the health page that has it."""
     return RedirectResponse(f"/health#{request.url.path.strip('/')}", status_code=302)
+
+
+@router.get("/favicon.ico")
+def redirect_icon() -> Response:
+    """What browsers ask for beside an answer that is no page."""
+    return RedirectResponse("/static/favicon.svg", status_code=301)
