@@ -26,10 +26,11 @@ from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
 from imagecatalog.web.api import read
-from imagecatalog.web.api.schemas import Problem, describe_answers
+from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.http import (
     SECURITY_HEADERS,
     HeadAndHeaders,
+    Problem,
     describe_error,
     describe_faults,
     make_problem,

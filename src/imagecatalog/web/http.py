@@ -18,7 +18,6 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imagecatalog.errors import CatalogError
-from imagecatalog.web.api.schemas import Fault, Problem
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -32,6 +31,26 @@ SECURITY_HEADERS = {
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8"
 PROBLEM = "application/problem+json"
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault of a request: of a query parameter, or of the body at a JSON pointer."""
+
+    detail: str
+    parameter: str | None = None
+    pointer: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error (RFC 9457); ``code`` is stable, ``hint`` says what to do."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str | None = None
+    errors: tuple[Fault, ...] = ()
+
 
 # msgspec refuses subclasses of str, such as a digest.
 _encoder = msgspec.json.Encoder(enc_hook=str)

@@ -16,7 +16,7 @@ from imagecatalog.planning import inspection, search, staleness
 from imagecatalog.store import health, images
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
-from imagecatalog.web import questions
+from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
     LARGEST_PAGE,
     HoldersQuestion,
@@ -24,13 +24,21 @@ from imagecatalog.web.api.schemas import (
     ListQuestion,
     Name,
     OutdatedQuestion,
-    Problem,
     RepositoriesQuestion,
     RunningQuestion,
     SearchQuestion,
     TableQuestion,
 )
-from imagecatalog.web.http import CSV, JSON, PROBLEM, encode, next_link, respond, stream_csv
+from imagecatalog.web.http import (
+    CSV,
+    JSON,
+    PROBLEM,
+    Problem,
+    encode,
+    next_link,
+    respond,
+    stream_csv,
+)
 from imagecatalog.web.service import service_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Response])

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from imagecatalog.domain import answers
 from imagecatalog.domain.answers import Status
+from imagecatalog.web.http import Problem
 
 LARGEST_PAGE = 1000
 USUAL_PAGE = 100
@@ -104,25 +105,6 @@ class SearchQuestion(Question):
 
     q: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fault of a request: of a query parameter, or of the body at a JSON pointer."""
-
-    detail: str
-    parameter: str | None = None
-    pointer: str | None = None
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error (RFC 9457); ``code`` is stable, ``hint`` says what to do."""
-
-    title: str
-    status: int
-    detail: str
-    code: str
-    hint: str | None = None
-    errors: tuple[Fault, ...] = ()
 
 
 ANSWERS: tuple[type[msgspec.Struct], ...] = (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from imagecatalog.domain.answers import SearchHit
 from imagecatalog.planning import inspection, search, staleness
 from imagecatalog.store import health, holders, images
-from imagecatalog.web import questions
+from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
     HoldersQuestion,
     ImagesQuestion,

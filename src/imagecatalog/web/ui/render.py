@@ -14,8 +14,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from imagecatalog.web.api.schemas import Problem
-from imagecatalog.web.http import respond
+from imagecatalog.web.http import Problem, respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.rows import STATUS_SENTENCES, STATUS_WORDS, list_workloads, sum_places
 from imagecatalog.web.ui.versions import split_change
