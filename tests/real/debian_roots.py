@@ -140,13 +140,16 @@ class Root:
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         (self.path / name).write_text(text)
 
+    def packages(self) -> list[tuple[str, ...]]:
+        """Name, architecture, version, source and its version of each installed package."""
+        columns = ("Package", "Architecture", "Version", "source:Package", "source:Version")
+        form = "|".join(f"${{{column}}}" for column in ("db:Status-Status", *columns))
+        rows = self.call("dpkg-query", "--show", f"--showformat={form}\n").splitlines()
+        return [tuple(row.split("|")[1:]) for row in rows if row.startswith("installed|")]
+
     def installed(self) -> dict[str, str]:
         """Version of each installed package, by ``name:arch``."""
-        rows = self.call(
-            "dpkg-query", "-Wf", "${db:Status-Abbrev}|${Package}:${Architecture}|${Version}\n"
-        )
-        cells = [row.split("|") for row in rows.splitlines()]
-        return {name: version for status, name, version in cells if status[1] == "i"}
+        return {f"{name}:{arch}": version for name, arch, version, *_ in self.packages()}
 
     def upgradable(self) -> dict[tuple[str, str], Upgrade]:
         """What ``apt list --upgradable`` says after ``apt-get update``, by name and architecture."""

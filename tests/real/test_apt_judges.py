@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,20 @@ def add_distroless(layout: Path, root: Path, scratch: Path) -> None:
     run("umoci", "raw", "add-layer", "--image", f"{layout}:distroless", layer)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A catalog after a first sync and refresh, and its items of ``outdated --all`` by name."""
+
+    config: Path
+    prefix: str
+    items: dict[str, dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def items(
+def judged(
     apt_words: Words, debian_fleet: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    """Each image's item of ``outdated --all``, by name, after a first sync and refresh."""
+) -> Judged:
+    """All images, through a plain registry."""
     folder = tmp_path_factory.mktemp("judge")
     add_distroless(folder / "layout", debian_fleet / "roots/pending", folder)
     registry = DockerRegistry(folder / "registry")
@@ -92,7 +102,13 @@ def items(
     prefix = f"{registry.host}/debian/"
     found = {item["image"].removeprefix(prefix).removesuffix(":1.0"): item for item in listed}
     assert len(found) == len(listed)
-    return found
+    return Judged(config, prefix, found)
+
+
+@pytest.fixture
+def items(judged: Judged) -> dict[str, dict[str, Any]]:
+    """The items alone."""
+    return judged.items
 
 
 def agrees(item: dict[str, Any], word: dict[tuple[str, str], Upgrade]) -> None:
@@ -115,6 +131,18 @@ def test_updates_are_what_apt_says(
     name: str, items: dict[str, dict[str, Any]], apt_words: Words
 ) -> None:
     agrees(items[name], apt_words[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_packages_are_what_dpkg_says(name: str, judged: Judged, debian_fleet: Path) -> None:
+    """Whatever layers add, upgrade and remove: each package, with the source it was built from."""
+    shown = json.loads(
+        catalog("show", f"{judged.prefix}{name}:1.0", "--format", "json", config=judged.config)
+    )
+    keys = ("package", "arch", "installed", "source", "source_version")
+    ours = [tuple(one[key] for key in keys) for one in shown["packages"]]
+    assert sorted(ours) == sorted(Root(debian_fleet / "roots" / name).packages())
+    assert [one["type"] for one in shown["packages"]] == ["deb"] * len(ours)
 
 
 def test_nothing_more_and_nothing_less_is_listed(items: dict[str, dict[str, Any]]) -> None:
