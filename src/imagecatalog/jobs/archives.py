@@ -15,9 +15,9 @@ from imagecatalog.catalog import ingest
 from imagecatalog.config import Settings
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
 from imagecatalog.domain.packages import Package
-from imagecatalog.errors import BadDocument, CatalogError, ConfigError
+from imagecatalog.errors import BadDocument, CatalogError, ConfigError, DatabaseError
 from imagecatalog.formats.apt_sources import parse_sources
-from imagecatalog.jobs.report import Failure, Progress, Report, plural
+from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural
 from imagecatalog.matching import updates
 from imagecatalog.sources.apt import (
     FetchedRelease,
@@ -90,9 +90,10 @@ def refresh_archives(
     try:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             waiting = {pool.submit(fetcher.fetch, item): item for item in wanted}
-            for done, future in enumerate(as_completed(waiting), 1):
-                report += future.result()
-                progress(f"fetched {waiting[future].name}", done, len(waiting))
+            with cancelling(pool):
+                for done, future in enumerate(as_completed(waiting), 1):
+                    report += future.result()
+                    progress(f"fetched {waiting[future].name}", done, len(waiting))
     finally:
         fetcher.close()
     with catalog.write() as c:
@@ -165,6 +166,8 @@ class _Fetcher:
         problem = detail = None
         try:
             detail = self._fetch(wanted, number, at)
+        except DatabaseError:
+            raise
         except CatalogError as error:
             problem = error.message
             failed = (Failure.of(wanted.name, error),)

@@ -120,7 +120,11 @@ class Reader:
         if oci.is_artifact(manifest):
             why = Unknown("not-an-image", f"it holds no image but {manifest.config.media_type}")
             return self._put_unread(digest, manifest.media_type, why)
-        return self._read_image(repository, digest, manifest)
+        try:
+            return self._read_image(repository, digest, manifest)
+        except Missing as error:
+            # The image is there; what it is made of may yet come.
+            return self._refuse(repository, digest, error)
 
     def _read_index(self, repository: str, digest: Digest, index: ImageIndex, depth: int) -> int:
         members: list[int] = []
@@ -133,8 +137,11 @@ class Reader:
             except Missing:
                 missing.append(member.digest)
         with self._writing() as (c, shelf):
+            # An index within an index stands for the images in it.
+            nested = images.list_members(c, set(members))
+            flat = dict.fromkeys(one for member in members for one in nested.get(member, [member]))
             return images.put_index(
-                c, shelf, digest, index.media_type, members, missing=missing, now=self._now()
+                c, shelf, digest, index.media_type, list(flat), missing=missing, now=self._now()
             )
 
     def _read_image(self, repository: str, digest: Digest, manifest: ImageManifest) -> int:

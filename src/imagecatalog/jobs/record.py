@@ -11,8 +11,8 @@ from pathlib import Path
 from imagecatalog.catalog import timeline
 from imagecatalog.config import ClusterSetting, Settings
 from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.errors import CatalogError, UsageError
-from imagecatalog.jobs.report import Failure, Progress, Report, plural, say_nothing
+from imagecatalog.errors import CatalogError, DatabaseError, UsageError
+from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import updates
 from imagecatalog.sources import kube
 from imagecatalog.store import health
@@ -48,9 +48,10 @@ def record(
         waiting = {
             pool.submit(_scan, catalog, name, scan, now): name for name, scan in scans.items()
         }
-        for done, future in enumerate(as_completed(waiting), 1):
-            report += future.result()
-            progress(f"scanned {waiting[future]}", done, len(waiting))
+        with cancelling(pool):
+            for done, future in enumerate(as_completed(waiting), 1):
+                report += future.result()
+                progress(f"scanned {waiting[future]}", done, len(waiting))
     with catalog.write() as c:
         updates.judge(c)
     return report
@@ -88,6 +89,8 @@ def _scan(
             detail = plural(running, "container")
             seconds = time.monotonic() - started
             health.note_try(c, "cluster", name, at=at, seconds=seconds, detail=detail)
+    except DatabaseError:
+        raise
     except CatalogError as error:
         with catalog.write() as c:
             seconds = time.monotonic() - started

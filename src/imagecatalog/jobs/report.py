@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -39,6 +41,16 @@ class Report(Struct, frozen=True):
 
     def __add__(self, other: Report) -> Report:
         return Report(self.done + other.done, self.failed + other.failed)
+
+
+@contextmanager
+def cancelling(pool: Executor) -> Iterator[None]:
+    """For the wait on a pool's work: what goes wrong there keeps the rest from beginning."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -10,10 +10,17 @@ from datetime import datetime
 from imagecatalog.catalog import ingest, timeline
 from imagecatalog.config import Settings
 from imagecatalog.domain.refs import Digest
-from imagecatalog.errors import BadDocument, CatalogError, Missing, SourceUnavailable, UsageError
+from imagecatalog.errors import (
+    BadDocument,
+    CatalogError,
+    DatabaseError,
+    Missing,
+    SourceUnavailable,
+    UsageError,
+)
 from imagecatalog.jobs.archives import configured_setups
 from imagecatalog.jobs.reading import Reader
-from imagecatalog.jobs.report import Failure, Progress, Report, plural, say_nothing
+from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import updates
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.open import open_source
@@ -42,6 +49,8 @@ def sync(
             "there is no registry to sync",
             hint="name one: imagecatalog sync https://registry.example.org, or add a [[registry]]",
         )
+    for address in addresses:
+        open_source(address, settings).close()  # a wrong one is told before any is read
     report = Report()
     for address in addresses:
         report += _sync_address(catalog, settings, address, now, progress)
@@ -112,9 +121,10 @@ class _Crawl:
             else:
                 for name in self._unlisted(names):
                     waiting[pool.submit(self._sync_repository, name)] = name
-            for done, future in enumerate(as_completed(waiting), 1):
-                report += future.result()
-                progress(f"synced {waiting[future]}", done, len(waiting))
+            with cancelling(pool):
+                for done, future in enumerate(as_completed(waiting), 1):
+                    report += future.result()
+                    progress(f"synced {waiting[future]}", done, len(waiting))
         summary = (
             f"{self._source.name}: {plural(len(names), 'repository', 'repositories')}, "
             f"{plural(self._reader.images, 'new image')}, {plural(self._reader.layers, 'layer')} read"
@@ -141,10 +151,14 @@ class _Crawl:
         for tag, digest in tags.items():
             try:
                 targets[tag] = self._reader.read(name, digest)
+            except DatabaseError:
+                raise
             except CatalogError as error:
                 failed.append(Failure.of(f"{name}:{tag}", error))
         try:
             self._write(name, targets, {failure.subject for failure in failed})
+        except DatabaseError:
+            raise
         except CatalogError as error:
             failed.append(Failure.of(name, error))
         return Report(failed=tuple(failed))

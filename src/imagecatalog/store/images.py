@@ -44,8 +44,8 @@ MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
 
-# Bytes that differ from their digest may be whole at the next try; other faults stay.
-_WORTH_ANOTHER_TRY = ("digest-mismatch", "member-missing", "too-slow", "truncated")
+# Bytes that differ from their digest, or are not there, may be so at the next try; other faults stay.
+_WORTH_ANOTHER_TRY = ("digest-mismatch", "member-missing", "missing", "too-slow", "truncated")
 
 
 class KnownManifest(Struct, frozen=True):
