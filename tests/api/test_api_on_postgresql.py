@@ -58,8 +58,10 @@ def test_answers_are_the_same(client: TestClient, on_postgresql: TestClient) -> 
 
 
 def _known(answer: Any) -> Any:
-    """Without the order of holders: among equal versions it is that of arrival."""
+    """Without what follows the order of arrival: cursors, and holders of equal versions."""
     items = answer.get("items")
+    if answer.get("next"):
+        answer["next"] = "…"
     if items and "package" in items[0]:
         items.sort(key=lambda item: item["digest"])
     return answer

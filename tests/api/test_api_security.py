@@ -70,20 +70,16 @@ def hostile(tmp_path: Path) -> Iterator[TestClient]:
     config = Descriptor("application/vnd.oci.image.config.v1+json", Digest.of(b"config"), 10)
     layer = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(b"layer"), 10)
     with catalog.write() as c:
-        number = ingest.record_image(
-            c,
-            Shelf(),
+        image = ingest.ImageRecord(
             DIGEST,
-            manifest=ImageManifest("application/vnd.oci.image.manifest.v1+json", config, (layer,)),
-            config=ImageConfig(now, Platform.parse("linux/amd64")),
-            contents=ImageContents(
+            ImageManifest("application/vnd.oci.image.manifest.v1+json", config, (layer,)),
+            ImageConfig(now, Platform.parse("linux/amd64")),
+            ImageContents(
                 distro=Distro(EVIL, EVIL, EVIL, EVIL),
                 packages=(Package("deb", EVIL, FORMULA, EVIL, EVIL, EVIL),),
             ),
-            configured={},
-            reader=1,
-            now=now,
         )
+        (number,) = ingest.record_images(c, Shelf(), [image], configured={}, reader=1, now=now)
         ingest.record_repository(c, EVIL, {EVIL: number}, [number], [], now=now)
         runs = [
             RunningContainer(EVIL, f"Deployment/{EVIL}", EVIL, EVIL, "container", EVIL, image_id)
