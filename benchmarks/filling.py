@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from benchmarks.fleet import START, WEEKS, Fleet, FleetImage
 from imagecatalog.catalog import ingest, timeline
+from imagecatalog.domain.apt import ReleaseFacts
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching import updates
-from imagecatalog.store.engine import Catalog, initialise
+from imagecatalog.store import apt
+from imagecatalog.store.engine import Catalog, Connection, initialise
 from imagecatalog.store.shelf import Shelf
 
 T = TypeVar("T")
@@ -81,7 +83,24 @@ def run_some(catalog: Catalog, fleet: Fleet) -> None:
     ]
     with catalog.write() as c:
         timeline.observe(c, "north", containers, at=NOW)
+        _offer(c, fleet)
         updates.judge(c)
+
+
+def _offer(c: Connection, fleet: Fleet) -> None:
+    """Have the archives offer the last version of every package, and mark half of them security."""
+    newest = sorted(fleet.newest())
+    for position, source in enumerate(fleet.setup.sources):
+        number = apt.put_release(
+            c, source.uri, source.suite, updates.trust_of(source, ()), tried=NOW
+        )
+        index = apt.put_index(c, f"fleet {position}", newest[position::2])
+        row = apt.IndexRow("main", "amd64", index, None, None)
+        apt.point_indices(c, number, [row])
+        facts = ReleaseFacts(
+            label="Debian-Security" if position else "Debian", codename=source.suite
+        )
+        apt.save_release(c, number, good=NOW, problem=None, facts=facts, state="{}")
 
 
 def fill_bare(path: Path, fleet: Fleet) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -27,7 +28,7 @@ START = datetime(2025, 1, 6, 3, 0, tzinfo=UTC)
 WEEKS = 50
 """Versions of each repository."""
 _BASES, _RUNTIMES = 3, 30
-_MOVES_A_WEEK = 0.03
+_MOVES_A_WEEK = 0.005
 """The part of all packages that gets a new version each week."""
 _PLATFORM = Platform("linux", "amd64")
 _REGISTRY = "registry.example.org"
@@ -72,7 +73,7 @@ class Fleet:
         self._random = random.Random(seed)
         self._pool = read_pool()
         self._names = sorted(self._pool)
-        self._setup = AptSetup(
+        self.setup = AptSetup(
             architectures=("amd64",),
             sources=(
                 AptSource("https://apt.example.org/debian", "bookworm", ("main",), trusted=True),
@@ -103,30 +104,25 @@ class Fleet:
             own[f"services/service-{number:05}"] = self._random.choice(runtimes), frozenset(added)
         return own
 
+    def newest(self) -> list[Package]:
+        """Each package as it stands in the last week."""
+        return list(self._versions(WEEKS - 1).values())
+
     def versioned(self) -> list[tuple[str, str]]:
-        """Packages that moved at least once, with a version between their first and their last."""
-        last: dict[str, str] = {}
-        for image in self.images():
-            for package in image.contents.packages or ():
-                last[package.name] = package.version
-        names = [name for name in self._names if last.get(name, "").endswith(("u1", "u2", "u3"))]
-        return [(name, f"{self._pool[name].version}+deb12u1") for name in names[:200]]
+        """Packages of many images that moved early, with a version after their first."""
+        return [
+            (package.name, f"{self._pool[package.name].version}+deb12u1")
+            for package in self._versions(WEEKS // 4).values()
+            if package.version != self._pool[package.name].version
+        ][:100]
 
     def images(self) -> Iterator[FleetImage]:
         """Every image, week by week, parents before children."""
         return islice(self._images(), self.size)
 
     def _images(self) -> Iterator[FleetImage]:
-        chance = random.Random(self._seed + 1)
-        versions = dict(self._pool)
-        bumps = dict.fromkeys(self._names, 0)
         for week in range(WEEKS):
-            if week:
-                for name in chance.sample(
-                    self._names, max(1, int(len(self._names) * _MOVES_A_WEEK))
-                ):
-                    bumps[name] += 1
-                    versions[name] = _bump(self._pool[name], bumps[name])
+            versions = self._versions(week)
             stacks: dict[str, _Stack] = {}
             moment = START + timedelta(weeks=week)
             for name, (parent, added) in self._own.items():
@@ -134,6 +130,14 @@ class Fleet:
                 stack = _Stack((*below.layers, *_layers(name, week)), below.packages | added)
                 stacks[name] = stack
                 yield self._image(name, week, moment, stack, versions)
+
+    def _versions(self, week: int) -> dict[str, Package]:
+        """Every package's version in a week: each week some move on."""
+        chance = random.Random(self._seed + 1)
+        bumps: Counter[str] = Counter()
+        for _ in range(week):
+            bumps.update(chance.sample(self._names, int(len(self._names) * _MOVES_A_WEEK)))
+        return self._pool | {name: _bump(self._pool[name], n) for name, n in bumps.items()}
 
     def _image(
         self, name: str, week: int, moment: datetime, stack: _Stack, versions: dict[str, Package]
@@ -150,7 +154,7 @@ class Fleet:
             contents=ImageContents(
                 distro=Distro("debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)"),
                 packages=tuple(versions[package] for package in sorted(stack.packages)),
-                apt=self._setup,
+                apt=self.setup,
             ),
         )
 

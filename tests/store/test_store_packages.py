@@ -67,8 +67,8 @@ def test_holds_make_another_set(catalog: Catalog) -> None:
         held = put_set(c, Shelf(), [package("vim")], ["vim:amd64"])
     assert free != held
     with catalog.read() as c:
-        assert packages.list_held(c, free) == ()
-        assert packages.list_held(c, held) == ("vim:amd64",)
+        assert packages.list_held(c, [free]) == {}
+        assert packages.list_held(c, [free, held]) == {held: ("vim:amd64",)}
 
 
 def test_what_was_dropped_is_not_taken_for_granted(catalog: Catalog) -> None:

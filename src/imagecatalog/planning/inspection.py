@@ -29,7 +29,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
     number = lookups.resolve(c, reference)
     number = lookups.choose_members(c, [number]).get(number, number)
     judged = judge_images(c, [number], now=now)[number]
-    row = judged.row
+    row = lookups.list_images(c, [number])[number]
     indexes = lookups.list_indexes(c, number)
     repositories = lookups.list_repositories_of(c, number)
     names = images.list_tag_names(c, [number]).get(number, [])
@@ -51,7 +51,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         tags=_periods(c, [number, *(index for index, _ in indexes)]),
         verdict=judged.verdict,
         updates=listed,
-        packages=_packages_of(c, judged, listed),
+        packages=_packages_of(c, row.set_id, listed),
         layers=tuple(
             LayerItem(digest=str(item.digest), size=item.size, problem=item.problem)
             for item in lookups.list_layers(c, number)
@@ -76,20 +76,18 @@ def _periods(c: Connection, numbers: list[int]) -> tuple[TagPeriod, ...]:
 
 
 def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
-    if judged.pair is None or judged.sum is None:
-        return ()
-    return updates.list_updates(c, {judged.pair: judged.sum})[judged.pair]
+    return updates.list_updates(c, [judged.pair])[judged.pair] if judged.pair else ()
 
 
 def _packages_of(
-    c: Connection, judged: JudgedImage, listed: tuple[Update, ...]
+    c: Connection, set_id: int | None, listed: tuple[Update, ...]
 ) -> tuple[PackageItem, ...]:
-    if judged.row.set_id is None:
+    if set_id is None:
         return ()
     newer = {(item.package, item.arch, item.installed): item for item in listed}
-    held = set(packages.list_held(c, judged.row.set_id))
+    held = packages.list_held(c, [set_id]).get(set_id, ())
     items = []
-    for package in packages.list_packages(c, judged.row.set_id):
+    for package in packages.list_packages(c, set_id):
         update = newer.get((package.name, package.arch, package.version))
         items.append(
             PackageItem(
@@ -133,23 +131,24 @@ def list_images(
     rows = rows[:limit]
     numbers = [row.id for row in rows]
     judged = judge_images(c, numbers, now=now)
+    found = lookups.list_images(c, numbers)
     names = images.list_tag_names(c, numbers)
     running = images.count_running(c, numbers)
     items = []
     for row in rows:
         here = [name for name in names.get(row.id, []) if name.startswith(repository + ":")]
-        known = judged[row.id]
+        known = found[row.id]
         items.append(
             ImageSummary(
-                image=here[0] if here else f"{repository}@{known.row.digest}",
-                digest=str(known.row.digest),
-                platform=known.row.platform,
-                distro=known.row.distro,
-                created=known.row.created,
-                first_seen=known.row.first_seen,
+                image=here[0] if here else f"{repository}@{known.digest}",
+                digest=str(known.digest),
+                platform=known.platform,
+                distro=known.distro,
+                created=known.created,
+                first_seen=known.first_seen,
                 gone=row.gone,
                 tags=tuple(name.removeprefix(repository + ":") for name in here),
-                verdict=known.verdict,
+                verdict=judged[row.id].verdict,
                 running=running.get(row.id, 0),
             )
         )

@@ -16,7 +16,7 @@ from imagecatalog.domain.answers import (
     Verdict,
 )
 from imagecatalog.domain.refs import parse_image_id
-from imagecatalog.planning.verdicts import JudgedImage, judge_images
+from imagecatalog.planning.verdicts import JudgedImage, judge_images, judge_running
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page, make_cursor, read_cursor
@@ -25,20 +25,21 @@ from imagecatalog.store.runs import AliveImage, RunFilter
 _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
 
-_Key = tuple[int, int, int, int, str, str]
-"""Rank of the status, then how many (negative) security updates, updates, containers; name, digest."""
+_Key = tuple[int, int, int, int, str, int]
+"""Rank of the status, then how many (negative) security updates, updates, containers; name, number."""
 
 
 class _Candidate(Struct, frozen=True):
     name: str
-    judged: JudgedImage | None
-    verdict: Verdict
+    number: int
+    """The image's, or 0 for one that was never met."""
+    judged: JudgedImage
     run_images: tuple[int, ...]
     containers: int
 
     @property
-    def digest(self) -> str:
-        return str(self.judged.row.digest) if self.judged else ""
+    def verdict(self) -> Verdict:
+        return self.judged.verdict
 
     @property
     def key(self) -> _Key:
@@ -49,7 +50,7 @@ class _Candidate(Struct, frozen=True):
             -verdict.updates,
             -self.containers,
             self.name,
-            self.digest,
+            self.number,
         )
 
 
@@ -101,7 +102,7 @@ def outdated(
         and (status is None or item.verdict.status == status)
         and (image is None or image in item.name)
     ]
-    place = read_cursor(after, tuple[int, int, int, int, str, str])
+    place = read_cursor(after, tuple[int, int, int, int, str, int])
     if place is not None:
         found = [item for item in found if item.key > place]
     shown = found if limit is None else found[:limit]
@@ -112,9 +113,7 @@ def outdated(
 def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list[_Candidate]:
     """Every distinct image that runs, worst first."""
     alive = runs.list_alive(c, wanted)
-    judged = judge_images(
-        c, {item.manifest_id for item in alive if item.manifest_id is not None}, now=now
-    )
+    judged = judge_running(c, now=now)
     grouped: dict[tuple[int | None, str, str], list[AliveImage]] = {}
     for item in alive:
         key = (
@@ -123,18 +122,16 @@ def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list
             else (None, item.image, item.image_id)
         )
         grouped.setdefault(key, []).append(item)
-    candidates = []
-    for (number, _, _), items in grouped.items():
-        known = None if number is None else judged[number]
-        candidates.append(
-            _Candidate(
-                name=max(items, key=lambda item: (item.containers, item.image)).image,
-                judged=known,
-                verdict=known.verdict if known else never_met(items[0]),
-                run_images=tuple(item.run_image_id for item in items),
-                containers=sum(item.containers for item in items),
-            )
+    candidates = [
+        _Candidate(
+            name=max(items, key=lambda item: (item.containers, item.image)).image,
+            number=number or 0,
+            judged=judged[number] if number is not None else JudgedImage(never_met(items[0]), None),
+            run_images=tuple(item.run_image_id for item in items),
+            containers=sum(item.containers for item in items),
         )
+        for (number, _, _), items in grouped.items()
+    ]
     return sorted(candidates, key=lambda item: item.key)
 
 
@@ -155,14 +152,14 @@ def _reported_digest(item: AliveImage) -> str | None:
 
 def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) -> list[_Candidate]:
     """The same with every image that does not run."""
-    there = {item.judged.row.id for item in running if item.judged}
-    judged = judge_images(c, set(lookups.list_image_ids(c)) - there, now=now)
-    names = images.best_names(c, judged)
-    rest = [
-        _Candidate(names.get(number, str(item.row.digest)), item, item.verdict, (), 0)
+    rest = set(lookups.list_image_ids(c)) - {item.number for item in running}
+    judged = judge_images(c, rest, now=now)
+    names = images.best_names(c, rest)
+    idle = [
+        _Candidate(names.get(number, f"image {number}"), number, item, (), 0)
         for number, item in judged.items()
     ]
-    return sorted([*running, *rest], key=lambda item: item.key)
+    return sorted([*running, *idle], key=lambda item: item.key)
 
 
 def _describe(
@@ -170,16 +167,13 @@ def _describe(
 ) -> tuple[OutdatedImage, ...]:
     shown = list(candidates)
     places = runs.list_places(c, [number for item in shown for number in item.run_images], wanted)
-    sums = {
-        item.judged.pair: item.judged.sum
-        for item in shown
-        if item.judged and item.judged.pair and item.judged.sum
-    }
-    listed = updates.list_updates(c, sums) if with_updates else {}
+    rows = lookups.list_images(c, {item.number for item in shown})
+    pairs = {item.judged.pair for item in shown if item.judged.pair}
+    listed = updates.list_updates(c, pairs) if with_updates else {}
     described = []
     for item in shown:
-        row = item.judged.row if item.judged else None
-        pair = item.judged.pair if item.judged else None
+        row = rows.get(item.number)
+        there = (place for one in item.run_images for place in places.get(one, ()))
         described.append(
             OutdatedImage(
                 image=item.name,
@@ -188,10 +182,8 @@ def _describe(
                 distro=row.distro if row else None,
                 status=item.verdict.status,
                 reason=item.verdict.reason,
-                running=_join_places(
-                    place for one in item.run_images for place in places.get(one, ())
-                ),
-                updates=listed.get(pair, ()) if pair else (),
+                running=_join_places(there),
+                updates=listed.get(item.judged.pair, ()) if item.judged.pair else (),
             )
         )
     return tuple(described)
@@ -236,16 +228,15 @@ def running(
     more = limit is not None and len(rows) > limit
     rows = rows[:limit]
     shown = {alive[row.run_image_id] for row in rows}
-    judged = judge_images(
-        c, {item.manifest_id for item in shown if item.manifest_id is not None}, now=now
-    )
-    indexes = lookups.list_images(c, {item.index_id for item in shown if item.index_id is not None})
+    numbers = {item.manifest_id for item in shown if item.manifest_id is not None}
+    judged = judge_images(c, numbers, now=now)
+    known = lookups.list_images(c, numbers | {item.index_id for item in shown if item.index_id})
     items = []
     for row in rows:
         item = alive[row.run_image_id]
-        known = judged.get(item.manifest_id) if item.manifest_id is not None else None
-        index = indexes.get(item.index_id) if item.index_id is not None else None
-        verdict = known.verdict if known else never_met(item)
+        image_row = known.get(item.manifest_id or 0)
+        index_row = known.get(item.index_id or 0)
+        verdict = judged[image_row.id].verdict if image_row else never_met(item)
         items.append(
             RunningItem(
                 cluster=row.cluster,
@@ -255,12 +246,12 @@ def running(
                 container=row.container,
                 kind=row.kind,
                 image=item.image,
-                digest=str(known.row.digest) if known else _reported_digest(item),
+                digest=str(image_row.digest) if image_row else _reported_digest(item),
                 since=row.since,
                 seen=row.seen,
-                known=known is not None,
-                index_digest=str(index.digest) if index else None,
-                platform=known.row.platform if known else None,
+                known=image_row is not None,
+                index_digest=str(index_row.digest) if index_row else None,
+                platform=image_row.platform if image_row else None,
                 status=verdict.status,
                 reason=verdict.reason,
             )

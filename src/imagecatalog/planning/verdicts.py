@@ -8,51 +8,59 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from imagecatalog.domain.answers import Verdict
-from imagecatalog.store import lookups, updates
+from imagecatalog.store import judgements, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
-from imagecatalog.store.lookups import ImageRow
-from imagecatalog.store.updates import Pair, SetupState, Sum
+from imagecatalog.store.judgements import JudgeableImage
+from imagecatalog.store.updates import Counts, Pair, SetupState
 
 STALE_AFTER = timedelta(days=1)
 """Archives that were last well longer ago make "current" unknown."""
 
 
 class JudgedImage(Struct, frozen=True):
-    """An image with its verdict and, where it has one, the sum of its updates."""
+    """The verdict of an image; ``pair`` leads to its updates, if its packages could be judged."""
 
-    row: ImageRow
     verdict: Verdict
     pair: Pair | None
-    sum: Sum | None
 
 
 def judge_images(
     c: Connection, numbers: Collection[int], *, now: datetime
 ) -> dict[int, JudgedImage]:
     """The verdict of each of these images."""
-    rows = lookups.list_images(c, numbers)
-    pairs = {number: pair for number, row in rows.items() if (pair := _pair(row)) is not None}
-    sums = updates.sum_up(c, pairs.values())
+    return _judge(c, judgements.list_judgeable(c, numbers), now)
+
+
+def judge_running(c: Connection, *, now: datetime) -> dict[int, JudgedImage]:
+    """The verdict of every image that runs now."""
+    return _judge(c, judgements.list_judgeable_running(c), now)
+
+
+def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int, JudgedImage]:
+    pairs = {row.id: pair for row in rows if (pair := _pair(row)) is not None}
+    counts = {
+        pairs[row.id]: Counts(row.security, row.updates)
+        for row in rows
+        if row.id in pairs and row.security is not None and row.updates is not None
+    }
+    counts |= updates.count_updates(c, set(pairs.values()) - counts.keys())
     states = updates.list_states(c, {setup for setup, _ in pairs.values()})
     judged = {}
-    for number, row in rows.items():
-        pair = pairs.get(number)
-        if pair is None:
-            judged[number] = JudgedImage(row, _unjudged(row), None, None)
-        else:
-            verdict = _weigh(sums[pair], states[pair[0]], now)
-            judged[number] = JudgedImage(row, verdict, pair, sums[pair])
+    for row in rows:
+        pair = pairs.get(row.id)
+        verdict = _unjudged(row) if pair is None else _weigh(counts[pair], states[pair[0]], now)
+        judged[row.id] = JudgedImage(verdict, pair)
     return judged
 
 
-def _pair(row: ImageRow) -> Pair | None:
+def _pair(row: JudgeableImage) -> Pair | None:
     if row.setup_id is None or row.set_id is None or row.unknown_code is not None:
         return None
     return row.setup_id, row.set_id
 
 
-def _unjudged(row: ImageRow) -> Verdict:
+def _unjudged(row: JudgeableImage) -> Verdict:
     if row.kind == INDEX:
         reason = "an index without an image in it"
     elif row.unknown_reason is not None:
@@ -63,7 +71,7 @@ def _unjudged(row: ImageRow) -> Verdict:
     return Verdict(status="unknown", reason=reason)
 
 
-def _weigh(found: Sum, state: SetupState, now: datetime) -> Verdict:
+def _weigh(found: Counts, state: SetupState, now: datetime) -> Verdict:
     doubt = _doubt(state, now)
     counts = {"security": found.security, "updates": found.updates}
     if found.security:

@@ -109,7 +109,10 @@ def get_reading(c: Connection, digest: Digest, *, reader: int) -> LayerReading |
 def _entry(c: Connection, row: Any) -> LayerEntry:
     database = None
     if row.set_id is not None:
-        packages, held = list_packages(c, row.set_id), list_held(c, row.set_id)
+        packages, held = (
+            list_packages(c, row.set_id),
+            list_held(c, [row.set_id]).get(row.set_id, ()),
+        )
         database = PackageDatabase(packages, held, row.problem)
     return LayerEntry(
         path=row.path,

@@ -11,7 +11,7 @@ import hashlib
 import json
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -208,7 +208,12 @@ def list_numbered(c: Connection, set_id: int) -> list[tuple[int, Package]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
-def list_held(c: Connection, set_id: int) -> tuple[str, ...]:
-    """``name:arch`` of a set's packages on hold."""
-    held = c.scalar(select(package_set.c.held).where(package_set.c.id == set_id))
-    return tuple(json.loads(held)) if held else ()
+def list_held(c: Connection, sets: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """``name:arch`` of the packages on hold, for the sets that have any."""
+    held: dict[int, tuple[str, ...]] = {}
+    for batch in batches(sets):
+        query = select(package_set.c.id, package_set.c.held).where(
+            package_set.c.id.in_(batch), package_set.c.held.is_not(None)
+        )
+        held.update((number, tuple(json.loads(text))) for number, text in c.execute(query))
+    return held

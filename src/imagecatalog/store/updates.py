@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, tuple_, update
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.packages import Package
@@ -56,9 +57,15 @@ class Sum(Struct, frozen=True):
     """The updates of a package set under a set-up."""
 
     security: int
-    updates: int
     members: tuple[int, ...]
     """Ids of the package versions that have an update."""
+
+
+class Counts(Struct, frozen=True):
+    """How many packages of a set have an update, and a security update among them."""
+
+    security: int
+    updates: int
 
 
 class SetupState(Struct, frozen=True):
@@ -177,13 +184,26 @@ def list_running_pairs(c: Connection) -> list[Pair]:
     )
 
 
+def count_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Counts]:
+    """How many updates each set has, added up now."""
+    return {
+        pair: Counts(found.security, len(found.members))
+        for pair, found in _add_up_all(c, pairs).items()
+    }
+
+
 def sum_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
-    """The updates of each set: from those kept where they are fresh, else added up now."""
+    """The packages of each set that have an update: as kept where that is fresh, else found now."""
     wanted = set(pairs)
     sums = _find_sums(c, wanted)
+    return sums | _add_up_all(c, wanted - sums.keys())
+
+
+def _add_up_all(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
     by_setup: dict[int, list[int]] = {}
-    for setup_id, set_id in wanted - sums.keys():
+    for setup_id, set_id in pairs:
         by_setup.setdefault(setup_id, []).append(set_id)
+    sums: dict[Pair, Sum] = {}
     for setup_id, sets in by_setup.items():
         sums |= _add_up(c, setup_id, sets)
     return sums
@@ -192,8 +212,8 @@ def sum_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
 def keep_sums(c: Connection) -> None:
     """Keep the sum of every set that runs, and drop those of sets that no longer do."""
     pairs = set(list_running_pairs(c))
-    fresh = _find_sums(c, pairs)
-    sums = sum_up(c, pairs - fresh.keys())
+    fresh = set(c.execute(_fresh()).all())
+    sums = _add_up_all(c, pairs - fresh)
     generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).all())
     upsert(
         c,
@@ -204,7 +224,7 @@ def keep_sums(c: Connection) -> None:
                 "set_id": set_id,
                 "generation": generations[setup_id],
                 "security": found.security,
-                "updates": found.updates,
+                "updates": len(found.members),
                 "members": msgspec.msgpack.encode(found.members),
             }
             for (setup_id, set_id), found in sums.items()
@@ -215,24 +235,26 @@ def keep_sums(c: Connection) -> None:
         c.execute(verdict.delete().where(tuple_(verdict.c.setup_id, verdict.c.set_id).in_(batch)))
 
 
+def _fresh(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Verdicts that no later judgement of their set-up made stale."""
+    return select(verdict.c.setup_id, verdict.c.set_id, *columns).join(
+        apt_setup,
+        and_(
+            apt_setup.c.id == verdict.c.setup_id,
+            apt_setup.c.generation == verdict.c.generation,
+        ),
+    )
+
+
 def _find_sums(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Sum]:
     sums = {}
-    columns = (verdict.c.security, verdict.c.updates, verdict.c.members)
     for batch in batches(pairs):
-        query = (
-            select(verdict.c.setup_id, verdict.c.set_id, *columns)
-            .join(
-                apt_setup,
-                and_(
-                    apt_setup.c.id == verdict.c.setup_id,
-                    apt_setup.c.generation == verdict.c.generation,
-                ),
-            )
-            .where(verdict.c.set_id.in_([set_id for _, set_id in batch]))
+        query = _fresh(verdict.c.security, verdict.c.members).where(
+            verdict.c.set_id.in_([set_id for _, set_id in batch])
         )
-        for setup_id, set_id, security, updates, members in c.execute(query):
+        for setup_id, set_id, security, members in c.execute(query):
             if (setup_id, set_id) in pairs:
-                sums[setup_id, set_id] = Sum(security, updates, tuple(_DECODER.decode(members)))
+                sums[setup_id, set_id] = Sum(security, tuple(_DECODER.decode(members)))
     return sums
 
 
@@ -264,13 +286,14 @@ def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum
             members[set_id].append(number)
             security[set_id] += is_security
     return {
-        (setup_id, set_id): Sum(security[set_id], len(numbers), tuple(numbers))
+        (setup_id, set_id): Sum(security[set_id], tuple(numbers))
         for set_id, numbers in members.items()
     }
 
 
-def list_updates(c: Connection, sums: dict[Pair, Sum]) -> dict[Pair, tuple[Update, ...]]:
+def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Update, ...]]:
     """The updates of each set in full: security first, then by package and architecture."""
+    sums = sum_up(c, pairs)
     by_setup: dict[int, set[int]] = {}
     for (setup_id, _), found in sums.items():
         by_setup.setdefault(setup_id, set()).update(found.members)
@@ -279,16 +302,17 @@ def list_updates(c: Connection, sums: dict[Pair, Sum]) -> dict[Pair, tuple[Updat
         for batch in batches(numbers):
             for number, item in _read_updates(c, setup_id, batch):
                 updates[setup_id, number] = item
+    held = list_held(c, {set_id for _, set_id in sums})
     answers = {}
     for (setup_id, set_id), found in sums.items():
-        held = set(list_held(c, set_id)) if found.members else set()
-        items = [_hold(updates[setup_id, number], held) for number in found.members]
+        holds = held.get(set_id, ())
+        items = [_hold(updates[setup_id, number], holds) for number in found.members]
         items.sort(key=lambda item: (not item.security, item.package, item.arch))
         answers[setup_id, set_id] = tuple(items)
     return answers
 
 
-def _hold(item: Update, held: set[str]) -> Update:
+def _hold(item: Update, held: Collection[str]) -> Update:
     if f"{item.package}:{item.arch}" in held:
         return msgspec.structs.replace(item, held=True)
     return item

@@ -1,0 +1,74 @@
+"""What decides on the verdict of an image, in one look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Select, and_, select
+
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.schema import apt_setup, distro, manifest, run, run_image, verdict
+
+
+class JudgeableImage(Struct, frozen=True):
+    """What of an image decides on its verdict."""
+
+    id: int
+    kind: int
+    distro: str | None
+    set_id: int | None
+    setup_id: int | None
+    unknown_code: str | None
+    unknown_reason: str | None
+    security: int | None
+    """How many packages have a security update, and any: None where that was not kept."""
+    updates: int | None
+
+
+# A verdict that a later judgement of its set-up made stale counts as not kept.
+_JUDGEABLE: Select[Any] = (
+    select(
+        manifest.c.id,
+        manifest.c.kind,
+        distro.c.os_id + " " + distro.c.version_id,
+        manifest.c.set_id,
+        manifest.c.setup_id,
+        manifest.c.unknown_code,
+        manifest.c.unknown_reason,
+        verdict.c.security,
+        verdict.c.updates,
+    )
+    .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+    .outerjoin(apt_setup, apt_setup.c.id == manifest.c.setup_id)
+    .outerjoin(
+        verdict,
+        and_(
+            verdict.c.setup_id == manifest.c.setup_id,
+            verdict.c.set_id == manifest.c.set_id,
+            verdict.c.generation == apt_setup.c.generation,
+        ),
+    )
+)
+_RUNNING = _JUDGEABLE.where(
+    manifest.c.id.in_(
+        select(run_image.c.manifest_id).where(
+            run_image.c.id.in_(select(run.c.run_image_id).where(run.c.until.is_(None)))
+        )
+    )
+)
+
+
+def list_judgeable(c: Connection, numbers: Collection[int]) -> list[JudgeableImage]:
+    """These images and indexes."""
+    return [
+        JudgeableImage(*row)
+        for batch in batches(set(numbers))
+        for row in c.execute(_JUDGEABLE.where(manifest.c.id.in_(batch)))
+    ]
+
+
+def list_judgeable_running(c: Connection) -> list[JudgeableImage]:
+    """Every image that runs now."""
+    return [JudgeableImage(*row) for row in c.execute(_RUNNING)]
