@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -17,5 +18,6 @@ def run_command(words: list[str], log: Path) -> None:
     os.dup2(handle, 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
+    faulthandler.enable()
     progress.EVERY_SECONDS = 0.0
     sys.exit(main(words))

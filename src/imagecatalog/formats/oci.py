@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -186,6 +187,18 @@ def is_foreign(layer: Descriptor) -> bool:
     return bool(_FOREIGN.search(layer.media_type))
 
 
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_MAKING = Lock()
+"""For one thread at a time: msgspec 0.22 crashes where two are the first to use a type."""
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    with _MAKING:
+        if kind not in _DECODERS:
+            _DECODERS[kind] = msgspec.json.Decoder(kind)
+        return _DECODERS[kind]
+
+
 def decode_json(body: bytes, kind: type[T], where: str, *, limit: int = MANIFEST_LIMIT) -> T:
     """Foreign JSON as a value of ``kind``; raises ``TooLarge``, ``TooDeep`` or ``BadDocument``."""
     if len(body) > limit:
@@ -197,7 +210,7 @@ def decode_json(body: bytes, kind: type[T], where: str, *, limit: int = MANIFEST
         if depth > DEPTH_LIMIT:
             raise TooDeep(where, f"its JSON is nested more than {DEPTH_LIMIT} deep")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return _decoder(kind).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadDocument(where, f"it is not the JSON it should be: {error}") from error
 

@@ -28,9 +28,10 @@ from imagecatalog.sources.apt import (
 )
 from imagecatalog.sources.http import Http
 from imagecatalog.store import apt, health
-from imagecatalog.store.engine import Catalog
+from imagecatalog.store.engine import Catalog, Connection
 
 _SIDE_BY_SIDE = 4
+_STATE = msgspec.json.Decoder(ReleaseState)
 
 _ARCHITECTURES = {
     "amd64": "amd64",
@@ -56,6 +57,16 @@ class _Wanted(Struct, frozen=True):
     @property
     def name(self) -> str:
         return f"{self.source.uri} {self.source.suite}"
+
+
+class _Try(Struct, frozen=True):
+    """How the fetching of a suite went."""
+
+    name: str
+    at: datetime
+    seconds: float
+    detail: str | None
+    failure: Failure | None
 
 
 def configured_setups(settings: Settings) -> dict[tuple[str, str], AptSetup]:
@@ -86,7 +97,6 @@ def refresh_archives(
     wanted = _gather(setups, {setup.digest() for setup in configured.values()})
     keyrings = tuple(_read_keyring(path) for path in settings.apt_keyrings)
     fetcher = _Fetcher(catalog, settings, keyrings, now)
-    report = Report()
     try:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             waiting = {pool.submit(fetcher.fetch, item): item for item in wanted}
@@ -97,9 +107,25 @@ def refresh_archives(
     finally:
         fetcher.close()
     with catalog.write() as c:
+        _note(c, tries)
         changed = updates.judge(c)
-    judged = f"apt: {plural(len(wanted), 'archive')}, {plural(changed, 'verdict')} changed"
-    return report + Report(done=(judged,))
+    names = {item.name for item in wanted}
+    judged = f"apt: {plural(len(names), 'archive')}, {plural(changed, 'verdict')} changed"
+    return Report((judged,), tuple(item.failure for item in tries if item.failure))
+
+
+def _note(c: Connection, tries: Sequence[_Try]) -> None:
+    """Write how each suite went; one that was fetched by several sets of keys is as well as the worst."""
+    for item in sorted(tries, key=lambda item: item.failure is not None):
+        health.note_try(
+            c,
+            "feed",
+            f"apt {item.name}",
+            at=item.at,
+            seconds=item.seconds,
+            error=item.failure and item.failure.message,
+            detail=item.detail,
+        )
 
 
 def _gather(setups: Sequence[AptSetup], local: set[bytes]) -> list[_Wanted]:
@@ -155,33 +181,18 @@ class _Fetcher:
         """Give back connections."""
         self._http.close()
 
-    def fetch(self, wanted: _Wanted) -> Report:
+    def fetch(self, wanted: _Wanted) -> _Try:
         """Bring one suite up to date."""
         at, started = self._now(), time.monotonic()
         with self._catalog.write() as c:
             number = apt.put_release(
                 c, wanted.source.uri, wanted.source.suite, wanted.trust, tried=at
             )
-        failed: tuple[Failure, ...] = ()
-        problem = detail = None
         try:
-            detail = self._fetch(wanted, number, at)
-        except DatabaseError:
-            raise
+            detail, failure = self._fetch(wanted, number, at), None
         except CatalogError as error:
-            problem = error.message
-            failed = (Failure.of(wanted.name, error),)
-        with self._catalog.write() as c:
-            health.note_try(
-                c,
-                "feed",
-                f"apt {wanted.name}",
-                at=at,
-                seconds=time.monotonic() - started,
-                error=problem,
-                detail=detail,
-            )
-        return Report(failed=failed)
+            detail, failure = None, Failure.of(wanted.name, error)
+        return _Try(wanted.name, at, time.monotonic() - started, detail, failure)
 
     def _fetch(self, wanted: _Wanted, number: int, at: datetime) -> str:
         source = wanted.source
@@ -189,7 +200,7 @@ class _Fetcher:
             row = apt.find_release(c, source.uri, source.suite, wanted.trust)
         previous = None
         if row is not None and row.state is not None:
-            previous = msgspec.json.decode(row.state, type=ReleaseState)
+            previous = _STATE.decode(row.state)
         try:
             release = fetch_release(
                 source,

@@ -117,9 +117,12 @@ def _read_file(path: Path) -> bytes:
     return content
 
 
+_LOGINS = msgspec.json.Decoder(_Logins)
+
+
 def _read_logins(path: Path) -> _Logins:
     try:
-        return msgspec.json.decode(_read_file(path) or b"{}", type=_Logins)
+        return _LOGINS.decode(_read_file(path) or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The cause is left out: it may quote what stands in the file.
         raise ConfigError(f"{path} is not a docker config.json or auth.json") from None

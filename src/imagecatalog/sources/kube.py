@@ -22,10 +22,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+import msgspec
 import yaml  # type: ignore[import-untyped]
 from lightkube.config.client_adapter import BearerAuth, user_auth
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
-from lightkube.config.models import User, UserExec
+from lightkube.config.models import Cluster, Context, User, UserExec
 from lightkube.core.exceptions import ConfigError as LightkubeError
 from msgspec import Struct, ValidationError
 
@@ -45,6 +46,9 @@ from imagecatalog.formats.pods import PodPage, decode_page, read_dump
 __all__ = ["KubeLimits", "list_running", "read_dump"]
 
 PAGE = 500
+# lightkube reads a kubeconfig into these, and clusters are scanned side by side: msgspec 0.22 crashes
+# where two threads are the first to use a type.
+_READY = tuple(msgspec.json.Decoder(kind) for kind in (Context, Cluster, User))
 _TRANSIENT = (429, 500, 502, 503, 504)
 _EXEC_SECONDS = 60
 _GUIDE = "docs/howto/add-a-cluster.md shows how to make one"
@@ -92,11 +96,11 @@ def list_running(
                     yield from pod.containers()
 
 
-class _Expired(Exception):  # noqa: N818 - an answer, not an error
+class _Expired(Exception):
     """The ``continue`` token is too old."""
 
 
-class _Transient(Exception):  # noqa: N818 - to be tried again
+class _Transient(Exception):
     """A fault that may have passed a moment later."""
 
     def __init__(self, fault: SourceUnavailable) -> None:

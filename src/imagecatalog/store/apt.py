@@ -26,6 +26,10 @@ from imagecatalog.store.schema import (
 )
 from imagecatalog.store.shelf import Shelf
 
+# Made here, by one thread: msgspec 0.22 crashes where two are the first to use a type.
+_SETUP = msgspec.msgpack.Decoder(AptSetup)
+_FACTS = msgspec.json.Decoder(ReleaseFacts)
+
 
 class SetupRow(Struct, frozen=True):
     """A set-up with what the catalog knows of it."""
@@ -101,7 +105,7 @@ def list_setups(
     return [
         SetupRow(
             row.id,
-            msgspec.msgpack.decode(row.body, type=AptSetup),
+            _SETUP.decode(row.body),
             row.problem,
             row.checked,
             row.generation,
@@ -163,7 +167,7 @@ def find_release(c: Connection, uri: str, suite: str, trust: bytes) -> ReleaseRo
     ).one_or_none()
     if row is None:
         return None
-    facts = msgspec.json.decode(row.facts, type=ReleaseFacts) if row.facts else ReleaseFacts()
+    facts = _FACTS.decode(row.facts) if row.facts else ReleaseFacts()
     return ReleaseRow(row.id, facts, row.state, row.good, row.problem)
 
 
