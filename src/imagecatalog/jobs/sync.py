@@ -90,7 +90,7 @@ def _sync_address(
             at=at,
             seconds=time.monotonic() - started,
             error=error_text,
-            detail=report.done[-1] if report.done else None,
+            detail=report.done[-1].removeprefix(f"{name}: ") if report.done else None,
         )
     return report
 
@@ -156,7 +156,7 @@ class _Crawl:
             except CatalogError as error:
                 failed.append(Failure.of(f"{name}:{tag}", error))
         try:
-            self._write(name, targets, {failure.subject for failure in failed})
+            self._write(name, targets, failed)
         except DatabaseError:
             raise
         except CatalogError as error:
@@ -176,21 +176,33 @@ class _Crawl:
         except Missing:
             return
 
-    def _write(self, name: str, targets: dict[str, int], failed: set[str]) -> None:
+    def _write(self, name: str, targets: dict[str, int], failed: list[Failure]) -> None:
         with self._catalog.read() as c:
             current = images.list_current_tags(c, name)
             members = images.list_members(c, set(targets.values()))
             before = images.list_present(c, name)
         # What could not be read keeps its place: a fault is not a deletion.
-        kept = {tag: number for tag, number in current.items() if f"{name}:{tag}" in failed}
+        subjects = {failure.subject for failure in failed}
+        kept = {tag: number for tag, number in current.items() if f"{name}:{tag}" in subjects}
         tags = kept | targets
         present = set(tags.values()).union(*members.values()) if members else set(tags.values())
-        gone = [
-            number
-            for digest, number in before.items()
-            if number not in present and not self._source.exists(name, digest)
-        ]
+        doubtful = {d: number for d, number in before.items() if number not in present}
+        gone = self._find_gone(name, doubtful, failed)
         if tags == current and not gone and present <= set(before.values()):
             return
         with self._catalog.write() as c:
             ingest.record_repository(c, name, tags, sorted(present), gone, now=self._now())
+
+    def _find_gone(
+        self, name: str, doubtful: dict[Digest, int], failed: list[Failure]
+    ) -> list[int]:
+        """Those which the source says that it no longer has; none more once it fails to say."""
+        gone: list[int] = []
+        for digest, number in doubtful.items():
+            try:
+                if not self._source.exists(name, digest):
+                    gone.append(number)
+            except CatalogError as error:
+                failed.append(Failure.of(f"{name}@{digest}", error))
+                break
+        return gone

@@ -49,6 +49,8 @@ class Patience(Struct, frozen=True):
     """A body may take this long, and longer only if it comes at ``slowest`` or faster."""
     slowest: float = 16 * 1024
     attempts: int = 4
+    in_vain: int = 16
+    """Requests in a row, each with all its attempts, after which a host is asked no more."""
     longest_wait: float = 60
     """A ``Retry-After`` beyond this ends the attempts; so do pauses that sum up to twice this."""
 
@@ -96,6 +98,7 @@ class Http:
         self._sleep = sleep
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._slots_lock = threading.Lock()
+        self._in_vain: dict[str, int] = {}
         self._client = httpx2.Client(
             verify=_trust(ca),
             timeout=httpx2.Timeout(patience.read, connect=patience.connect),
@@ -119,14 +122,14 @@ class Http:
     ) -> Answer:
         """The answer with its whole body; a longer one than ``max_bytes`` raises ``TooLarge``."""
         request = self._request("GET", url, headers)
-        return self._persist(lambda: self._fetch(request, max_bytes, allow))
+        return self._persist(request, lambda: self._fetch(request, max_bytes, allow))
 
     def head(
         self, url: str, headers: Mapping[str, str] | None = None, *, allow: Collection[int] = ()
     ) -> Answer:
         """The answer without a body."""
         request = self._request("HEAD", url, headers)
-        return self._persist(lambda: self._fetch(request, BODY_LIMIT, allow))
+        return self._persist(request, lambda: self._fetch(request, BODY_LIMIT, allow))
 
     def post(
         self,
@@ -139,7 +142,7 @@ class Http:
     ) -> Answer:
         """Send a form; as it may be sent again, only what may safely be repeated belongs here."""
         request = self._request("POST", url, headers, form)
-        return self._persist(lambda: self._fetch(request, max_bytes, allow))
+        return self._persist(request, lambda: self._fetch(request, max_bytes, allow))
 
     @contextmanager
     def stream(
@@ -153,7 +156,7 @@ class Http:
         """The answer as soon as its head is there; a body that breaks off raises while being read."""
         request = self._request("GET", url, headers)
         with ExitStack() as stack:
-            response = self._persist(lambda: self._open(request, allow, stack))
+            response = self._persist(request, lambda: self._open(request, allow, stack))
             where = _plain(response.url)
             body = open_chunks(self._chunks(response, where, max_bytes))
             yield Download(response.status_code, response.headers, body, str(response.url))
@@ -174,13 +177,35 @@ class Http:
         except (httpx2.InvalidURL, ValueError) as error:
             raise SourceUnavailable(f"{url!r} is not a usable address") from error
 
-    def _persist(self, act: Callable[[], T]) -> T:
+    def _persist(self, request: httpx2.Request, act: Callable[[], T]) -> T:
+        host = request.url.netloc.decode("ascii", "replace").rpartition("@")[2]
+        in_vain = self._in_vain.get(host, 0)
+        if in_vain >= self._patience.in_vain:
+            raise SourceUnavailable(
+                f"{host} failed to answer {in_vain} requests in a row; it is asked no more",
+                hint="Check that it is well; the next run asks again.",
+            )
+        try:
+            answer = self._try_again(act)
+        except _Transient as transient:
+            with self._slots_lock:
+                self._in_vain[host] = self._in_vain.get(host, 0) + 1
+            raise transient.error from transient
+        except SourceUnavailable:
+            self._in_vain.pop(host, None)
+            raise
+        self._in_vain.pop(host, None)
+        return answer
+
+    def _try_again(self, act: Callable[[], T]) -> T:
+        """As often as it may help; the last fault is raised as ``_Transient``."""
         waited = 0.0
         attempt = 1
         while True:
             try:
                 return act()
             except _Transient as transient:
+                last = transient
                 error = transient.error
             pause = 0.5 * 2**attempt if error.retry_after is None else error.retry_after
             longest = self._patience.longest_wait
@@ -189,7 +214,7 @@ class Http:
                 or pause > longest
                 or waited + pause > 2 * longest
             ):
-                raise error
+                raise last
             self._sleep(pause)
             waited += pause
             attempt += 1

@@ -198,8 +198,10 @@ class Registry:
         address = f"/v2/{path}/blobs/{blob.digest}"
         received = 0
         for trial in range(RESUMES + 1):
+            is_open = False
             try:
                 with self._stream(address, _pull(path), received) as download:
+                    is_open = True
                     skip = 0 if download.status == 206 else received
                     for chunk in read_chunks(download.body):
                         fresh = chunk[skip:]
@@ -209,7 +211,7 @@ class Registry:
             except (AccessDenied, Missing):
                 raise
             except SourceUnavailable:
-                if trial == RESUMES:
+                if trial == RESUMES or not is_open:  # asking was tried again below
                     raise
             else:
                 if received >= blob.size:
