@@ -132,3 +132,25 @@ def test_known_manifests_are_settled_unless_another_try_may_help(catalog: Catalo
         assert digest("new") not in known
         newer = images.find_manifests(c, digests, reader=2)
         assert not any(item.settled for item in newer.values())
+
+
+def test_all_images_are_listed_the_last_met_first(catalog: Catalog, put_image: PutImage) -> None:
+    other = "registry.example.org/other"
+    with catalog.write() as c:
+        numbers = [put_image(c, f"image {n}") for n in range(5)]
+        ingest.record_repository(c, APP, {"1": numbers[0]}, numbers[:3], [], now=NOON)
+        ingest.record_repository(c, other, {"1": numbers[0]}, numbers[:1], [], now=NOON)
+        ingest.record_repository(c, APP, {"1": numbers[0]}, [], numbers[:2], now=NOON + HOUR)
+    with catalog.read() as c:
+        found, after = [], None
+        while True:
+            page = list_images(c, now=NOON, limit=2, after=after)
+            found += page.items
+            after = page.next
+            if after is None:
+                break
+    assert [item.digest for item in found] == [digest(f"image {n}") for n in (4, 3, 2, 1, 0)]
+    gone = {item.digest: item.gone for item in found}
+    assert gone[digest("image 0")] is None, "another repository still has it"
+    assert gone[digest("image 1")] == NOON + HOUR
+    assert set(found[-1].tags) == {f"{APP}:1", f"{other}:1"}

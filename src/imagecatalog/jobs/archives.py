@@ -97,12 +97,13 @@ def refresh_archives(
     wanted = _gather(setups, {setup.digest() for setup in configured.values()})
     keyrings = tuple(_read_keyring(path) for path in settings.apt_keyrings)
     fetcher = _Fetcher(catalog, settings, keyrings, now)
+    tries: list[_Try] = []
     try:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             waiting = {pool.submit(fetcher.fetch, item): item for item in wanted}
             with cancelling(pool):
                 for done, future in enumerate(as_completed(waiting), 1):
-                    report += future.result()
+                    tries.append(future.result())
                     progress(f"fetched {waiting[future].name}", done, len(waiting))
     finally:
         fetcher.close()
@@ -123,7 +124,7 @@ def _note(c: Connection, tries: Sequence[_Try]) -> None:
             f"apt {item.name}",
             at=item.at,
             seconds=item.seconds,
-            error=item.failure and item.failure.message,
+            error=item.failure.message if item.failure else None,
             detail=item.detail,
         )
 
@@ -189,10 +190,13 @@ class _Fetcher:
                 c, wanted.source.uri, wanted.source.suite, wanted.trust, tried=at
             )
         try:
-            detail, failure = self._fetch(wanted, number, at), None
+            detail = self._fetch(wanted, number, at)
+        except DatabaseError:
+            raise
         except CatalogError as error:
-            detail, failure = None, Failure.of(wanted.name, error)
-        return _Try(wanted.name, at, time.monotonic() - started, detail, failure)
+            failure = Failure.of(wanted.name, error)
+            return _Try(wanted.name, at, time.monotonic() - started, None, failure)
+        return _Try(wanted.name, at, time.monotonic() - started, detail, None)
 
     def _fetch(self, wanted: _Wanted, number: int, at: datetime) -> str:
         source = wanted.source

@@ -44,7 +44,7 @@ def refresh(
                 at=at,
                 seconds=time.monotonic() - started,
                 error=errors or None,
-                detail=found.done[-1] if found.done else None,
+                detail=found.done[-1].removeprefix(f"{name}: ") if found.done else None,
             )
         report += found
     return report

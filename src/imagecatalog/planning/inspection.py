@@ -116,41 +116,70 @@ def list_images(
     c: Connection,
     *,
     now: datetime,
-    repository: str,
+    repository: str | None = None,
     limit: int | None = None,
     after: str | None = None,
 ) -> Page[ImageSummary]:
-    """The images of a repository, the newest first, those that are gone too; or NotFound."""
-    if repository not in images.list_repository_names(c, repository):
+    """The images of a repository, the newest made first; or all, the last met first.
+
+    Those that are gone are there too. Raises NotFound for a repository never met.
+    """
+    if repository is not None and repository not in images.list_repository_names(c, repository):
         raise NotFound(
             f"no repository {repository} is known", hint="imagecatalog images lists them"
         )
     place = read_cursor(after, tuple[int, int])
-    rows = tags.list_newest(c, repository, after=place, limit=None if limit is None else limit + 1)
+    more_than = None if limit is None else limit + 1
+    if repository is None:
+        rows = tags.list_last_met(c, after=place, limit=more_than)
+    else:
+        rows = tags.list_newest(c, repository, after=place, limit=more_than)
     more = limit is not None and len(rows) > limit
     rows = rows[:limit]
-    numbers = [row.id for row in rows]
+    items = _summarise(
+        c, [row.id for row in rows], {row.id: row.gone for row in rows}, repository, now
+    )
+    cursor = make_cursor(rows[-1].moment, rows[-1].id) if more else None
+    return Page(items, cursor)
+
+
+def _summarise(
+    c: Connection,
+    numbers: list[int],
+    gone: dict[int, datetime | None],
+    repository: str | None,
+    now: datetime,
+) -> tuple[ImageSummary, ...]:
     judged = judge_images(c, numbers, now=now)
     found = lookups.list_images(c, numbers)
-    names = images.list_tag_names(c, numbers)
+    tagged = images.list_tag_names(c, numbers)
+    best = images.best_names(c, numbers)
     running = images.count_running(c, numbers)
     items = []
-    for row in rows:
-        here = [name for name in names.get(row.id, []) if name.startswith(repository + ":")]
-        known = found[row.id]
+    for number in numbers:
+        row = found[number]
+        names = tagged.get(number, [])
+        if repository is not None:
+            names = [name for name in names if name.rpartition(":")[0] == repository]
+        nameless = (
+            best.get(number, str(row.digest))
+            if repository is None
+            else f"{repository}@{row.digest}"
+        )
         items.append(
             ImageSummary(
-                image=here[0] if here else f"{repository}@{known.digest}",
-                digest=str(known.digest),
-                platform=known.platform,
-                distro=known.distro,
-                created=known.created,
-                first_seen=known.first_seen,
-                gone=row.gone,
-                tags=tuple(name.removeprefix(repository + ":") for name in here),
-                verdict=judged[row.id].verdict,
-                running=running.get(row.id, 0),
+                image=names[0] if names else nameless,
+                digest=str(row.digest),
+                platform=row.platform,
+                distro=row.distro,
+                created=row.created,
+                first_seen=row.first_seen,
+                gone=gone[number],
+                tags=tuple(
+                    name if repository is None else name.rpartition(":")[2] for name in names
+                ),
+                verdict=judged[number].verdict,
+                running=running.get(number, 0),
             )
         )
-    cursor = make_cursor(rows[-1].moment, rows[-1].id) if more else None
-    return Page(tuple(items), cursor)
+    return tuple(items)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.pool import QueuePool
 
 from imagecatalog.errors import (
@@ -28,6 +37,8 @@ from imagecatalog.store.migrations import HEAD, REVISIONS
 __all__ = ["Catalog", "Connection", "initialise"]
 
 _BUSY_SECONDS = 30
+_PATIENCE = {"connect_timeout": 10}
+"""Seconds, for PostgreSQL; libpq's own is without end."""
 
 
 def database_url(database: str) -> URL:
@@ -63,6 +74,7 @@ class Catalog:
                 f"there is no database at {url.database}",
                 hint=f"make it with: imagecatalog --database {url.database} init",
             )
+        _refuse_folder(url)
         catalog = cls(_engine(url))
         try:
             catalog.check_revision()
@@ -122,7 +134,8 @@ class Catalog:
 def initialise(database: str) -> None:
     """Create or migrate a database to this release's schema; idempotent, in one transaction.
 
-    Raises DatabaseTooNew for a database of a newer release, and the DatabaseError family.
+    Raises DatabaseTooNew for a database of a newer release, NotADatabase for another program's
+    SQLite file, and the DatabaseError family.
     """
     from imagecatalog.store.migrations.env import migrate
 
@@ -134,14 +147,27 @@ def initialise(database: str) -> None:
             raise DatabaseError(
                 f"cannot make the folder of {url.database}: {error.strerror}"
             ) from error
+    _refuse_folder(url)
     catalog = Catalog(_engine(url))
     try:
         with catalog.write() as c:
-            if (found := _revision(c)) is None or found in REVISIONS:
+            found = _revision(c)
+            if found is None and catalog.embedded and inspect(c).get_table_names():
+                raise NotADatabase(
+                    f"{url.database} holds the tables of another program",
+                    hint="give a path of its own",
+                )
+            if found is None or found in REVISIONS:
                 migrate(c)
+        catalog.close()  # what connects from now on finds a database of ours
         catalog.check_revision()
     finally:
         catalog.close()
+
+
+def _refuse_folder(url: URL) -> None:
+    if url.drivername == "sqlite" and url.database and Path(url.database).is_dir():
+        raise NotADatabase(f"{url.database} is a folder", hint="give the path of a file")
 
 
 def _revision(c: Connection) -> str | None:
@@ -154,7 +180,8 @@ def _revision(c: Connection) -> str | None:
 def _engine(url: URL) -> Engine:
     if url.drivername != "sqlite":
         try:
-            return create_engine(url, pool_pre_ping=True)
+            patience = {} if "connect_timeout" in url.query else _PATIENCE
+            return create_engine(url, pool_pre_ping=True, connect_args=patience)
         except (ImportError, NoSuchModuleError):
             raise ConfigError(
                 "PostgreSQL needs its driver", hint="pip install 'imagecatalog[postgres]'"
@@ -172,8 +199,11 @@ def _engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # We write BEGIN ourselves: Python's own begins too late for a consistent read.
     connection.isolation_level = None
+    # Nothing is changed in a file that may turn out to be another program's.
+    ours = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+    if connection.execute(ours).fetchone():
+        connection.execute("PRAGMA journal_mode = WAL")
     for setting in (
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
         "cache_size = -65536",
@@ -188,55 +218,81 @@ def _begin_sqlite(c: Connection) -> None:
     c.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-_SQLITE: tuple[tuple[tuple[str, ...], type[DatabaseError], str, str | None], ...] = (
+_FAULTS: tuple[tuple[str, type[DatabaseError], str, str], ...] = (
     (
-        ("readonly", "read-only"),
+        r"password|pg_hba\.conf|role .* does not exist",
+        DatabaseError,
+        "does not let us in",
+        "check the user and the password in its URL",
+    ),
+    (
+        r"database .* does not exist",
+        DatabaseNotReady,
+        "is not there",
+        "make it with createdb, then run: imagecatalog init",
+    ),
+    (
+        r"readonly|read-only",
         DatabaseReadOnly,
         "cannot be written",
         "check its owner and rights",
     ),
     (
-        ("disk is full", "no space left"),
+        r"disk is full|no space left",
         DatabaseFull,
         "has no room left on its disk",
         "free some room",
     ),
     (
-        ("locked", "busy"),
+        r"disk i/o error",
+        DatabaseError,
+        "could not be read or written: disk I/O error",
+        "is the disk full or failing, or a limit on the size of files too low?",
+    ),
+    (
+        r"locked|busy",
         DatabaseLocked,
         f"was held by another process for over {_BUSY_SECONDS} s",
         "is another imagecatalog writing to it? try again when it is done",
     ),
     (
-        ("not a database", "malformed", "encrypted"),
+        r"not a database|malformed|encrypted",
         NotADatabase,
         "is not a database of ours, or is damaged",
         "give another path, or restore a backup",
     ),
     (
-        ("no such table", "does not exist"),
+        r"no such table|relation .* does not exist",
         DatabaseNotReady,
         "is not initialised",
         "run: imagecatalog init",
     ),
-    (("unable to open",), DatabaseError, "cannot be opened", "check the path and its rights"),
+    (r"unable to open", DatabaseError, "cannot be opened", "check the path and its rights"),
 )
+"""What the drivers say, in lower case, and what it means; the first that fits."""
 
 
 @contextmanager
 def _told(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into sentences."""
+    """Turn the driver's errors into sentences; those that are a fault of ours pass."""
     try:
         yield
+    except (IntegrityError, DataError):
+        raise
     except DBAPIError as error:
         name = (
             url.database if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
         )
         text = str(error.orig).lower()
-        for words, kind, sentence, hint in _SQLITE:
-            if any(word in text for word in words):
+        for words, kind, sentence, hint in _FAULTS:
+            if re.search(words, text):
                 raise kind(f"the database {name} {sentence}", hint=hint) from error
-        if error.connection_invalidated or url.drivername != "sqlite":
+        if error.connection_invalidated or (
+            url.drivername != "sqlite" and isinstance(error, OperationalError | InterfaceError)
+        ):
             first = str(error.orig).strip().splitlines()[0]
-            raise DatabaseError(f"the database {name} does not answer: {first}") from error
+            raise DatabaseError(
+                f"the database {name} does not answer: {first}",
+                hint="check that it runs, and the host and the port in its URL",
+            ) from error
         raise

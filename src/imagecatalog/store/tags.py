@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, Integer, and_, cast, func, or_, select
+from sqlalchemy import BigInteger, Connection, and_, cast, func, or_, select
 
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
@@ -49,6 +49,34 @@ def list_periods(
     return found
 
 
+def list_last_met(
+    c: Connection, *, after: tuple[int, int] | None = None, limit: int | None = None
+) -> list[AgedImage]:
+    """Every image, the last that the catalog met first; ``moment`` is when that was."""
+    there = select(repository_manifest.c.manifest_id).where(
+        repository_manifest.c.manifest_id == manifest.c.id,
+        repository_manifest.c.gone_at.is_(None),
+    )
+    left = (
+        select(func.max(repository_manifest.c.gone_at))
+        .where(repository_manifest.c.manifest_id == manifest.c.id)
+        .scalar_subquery()
+    )
+    query = (
+        select(manifest.c.id, cast(manifest.c.first_seen, BigInteger), there.exists(), left)
+        .where(manifest.c.kind != INDEX)
+        .order_by(manifest.c.id.desc())
+    )
+    if after is not None:
+        query = query.where(manifest.c.id < after[1])
+    if limit is not None:
+        query = query.limit(limit)
+    return [
+        AgedImage(number, moment, None if is_there else gone)
+        for number, moment, is_there, gone in c.execute(query)
+    ]
+
+
 def list_newest(
     c: Connection,
     name: str,
@@ -57,7 +85,7 @@ def list_newest(
     limit: int | None = None,
 ) -> list[AgedImage]:
     """The images of a repository, the newest first, those that are gone too."""
-    moment = cast(func.coalesce(manifest.c.created, manifest.c.first_seen), Integer)
+    moment = cast(func.coalesce(manifest.c.created, manifest.c.first_seen), BigInteger)
     query = (
         select(manifest.c.id, moment.label("moment"), repository_manifest.c.gone_at)
         .join(repository_manifest, repository_manifest.c.manifest_id == manifest.c.id)

@@ -61,9 +61,11 @@ class ListQuestion(TableQuestion):
 
 
 class ImagesQuestion(ListQuestion):
-    """Whose images."""
+    """Whose images; without a repository all of them."""
 
-    repository: Annotated[Text, Field(min_length=1, description="Registry and path.")]
+    repository: Annotated[
+        Text | None, Field(min_length=1, description="Registry and path; left out: all.")
+    ] = None
 
 
 class RepositoriesQuestion(ListQuestion):
