@@ -10,9 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Status = Literal[
-    "security-update", "update", "superseded", "end-of-life", "current", "unknown"
-]
+Status = Literal["security-update", "update", "superseded", "end-of-life", "current", "unknown"]
 """A verdict; ``superseded`` and ``end-of-life`` come with lineage and support data."""
 
 STATUS_ORDER: tuple[Status, ...] = (
