@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,11 @@ BLOCK = re.compile(r"(<!-- help: (?P<verb>\w+) -->\n```text\n).*?(\n```\n)", re.
 
 def help_of(verb: str) -> str:
     """What ``imagecatalog VERB --help`` prints on a terminal of 80 columns."""
-    width = {"terminal_width": 80, "max_content_width": 80, "help_option_names": ["-h", "--help"]}
+    width: dict[str, Any] = {
+        "terminal_width": 80,
+        "max_content_width": 80,
+        "help_option_names": ["-h", "--help"],
+    }
     whole = click.Context(imagecatalog, info_name="imagecatalog", **width)
     if verb == "imagecatalog":
         return imagecatalog.get_help(whole)
