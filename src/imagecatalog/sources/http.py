@@ -254,7 +254,10 @@ class Http:
     def _follow(self, request: httpx2.Request, stack: ExitStack) -> httpx2.Response:
         for _ in range(_REDIRECTS + 1):
             try:
-                response = self._client.send(request, stream=True, follow_redirects=False)
+                # An answer without a body is read at once, or its connection could not serve again.
+                response = self._client.send(
+                    request, stream=request.method != "HEAD", follow_redirects=False
+                )
             except httpx2.HTTPError as error:
                 failure = _failure(error, request.url)
                 if _is_lasting(error):

@@ -389,3 +389,21 @@ def test_a_slot_comes_back_after_a_failure(slept: _Slept) -> None:
             with pytest.raises(Missing), http.stream(server.url):
                 pass
     http.close()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_one_connection_serves_heads_and_bodies(http: Http, status: int) -> None:
+    peers: set[tuple[str, int]] = set()
+
+    def answer(handler: Handler) -> None:
+        peers.add(handler.client_address)
+        handler.send(status, b"body")
+
+    with serve(answer) as server:
+        for _ in range(3):
+            http.head(server.url, allow=(status,))
+            http.get(server.url, allow=(status,))
+        with suppress(Missing):
+            http.head(server.url)
+        http.get(server.url, allow=(status,))
+    assert len(peers) == 1
