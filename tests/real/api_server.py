@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,10 @@ class ApiServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def handle(self) -> None:
+                with suppress(ConnectionError):  # who asked was killed
+                    super().handle()
 
             def do_GET(self) -> None:
                 status, document = server.answer(self.path, self.headers.get("Authorization", ""))
