@@ -61,7 +61,11 @@ def _sync(catalog: Catalog, registry: DockerRegistry, at: datetime, **more: Any)
 def test_a_second_sync_reads_nothing_that_is_known(
     docker_registry: DockerRegistry, catalog: Catalog, asked: Counter[str]
 ) -> None:
-    for reference in ("bookworm:latest", "services/checkout:latest", "services/ledger:2026-11-20-1"):
+    for reference in (
+        "bookworm:latest",
+        "services/checkout:latest",
+        "services/ledger:2026-11-20-1",
+    ):
         _push(docker_registry, reference, reference)
     _sync(catalog, docker_registry, START)
     assert asked
