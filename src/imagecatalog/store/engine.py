@@ -112,9 +112,11 @@ class Catalog:
             if self.embedded:
                 yield c
             else:
-                yield c.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+                snapshot = c.execution_options(isolation_level="REPEATABLE READ")
+                # Not postgresql_readonly: taken back, that would allow writing where the server's
+                # own default forbids it.
+                snapshot.exec_driver_sql("SET TRANSACTION READ ONLY")
+                yield snapshot
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -232,7 +234,7 @@ _FAULTS: tuple[tuple[str, type[DatabaseError], str, str], ...] = (
         "make it with createdb, then run: imagecatalog init",
     ),
     (
-        r"readonly|read-only",
+        r"readonly|read-only|read-write mode",
         DatabaseReadOnly,
         "cannot be written",
         "check its owner and rights",
