@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Join, and_, func, select
+from sqlalchemy import Connection, Join, func, select, tuple_
 
 from imagecatalog.domain.answers import Holder
 from imagecatalog.domain.packages import Package
@@ -32,6 +32,16 @@ def list_versions(c: Connection, name: str) -> tuple[tuple[Package, int], ...]:
     return tuple((Package(*values), count) for *values, count in rows)
 
 
+# The way that the indices lead: the first page of a hundred thousand images needs no sorting.
+_ORDER = (
+    package_version.c.key,
+    package_version.c.id,
+    package_chunk_member.c.chunk_id,
+    package_set_chunk.c.set_id,
+    manifest.c.id,
+)
+
+
 def list_holders(
     c: Connection,
     name: str,
@@ -44,36 +54,25 @@ def list_holders(
 
     ``below`` keeps versions that sort before it in the package's own ecosystem (deb).
     """
-    place = read_cursor(after, tuple[bytes, int, int])
+    place = read_cursor(after, tuple[bytes, int, int, int, int])
     query = (
-        select(
-            package_version.c.key,
-            package_version.c.id,
-            manifest.c.id,
-            manifest.c.digest,
-            package_version.c.version,
-        )
+        select(*_ORDER, manifest.c.digest, package_version.c.version)
         .select_from(_holding())
         .where(package_version.c.name == name)
-        .order_by(package_version.c.key, package_version.c.id, manifest.c.id)
+        .order_by(*_ORDER)
     )
     if below is not None:
         query = query.where(package_version.c.key < sort_key("deb", below))
     if place is not None:
-        key, version, number = place
-        query = query.where(
-            (package_version.c.key > key)
-            | and_(package_version.c.key == key, package_version.c.id > version)
-            | and_(package_version.c.id == version, manifest.c.id > number)
-        )
+        query = query.where(package_version.c.key >= place[0], tuple_(*_ORDER) > tuple_(*place))
     if limit is not None:
         query = query.limit(limit + 1)
     rows = list(c.execute(query))
     more = limit is not None and len(rows) > limit
     rows = rows[:limit]
-    images = [row[2] for row in rows]
-    names = best_names(c, images)
-    running = count_running(c, images)
+    numbers = [row[4] for row in rows]
+    names = best_names(c, numbers)
+    running = count_running(c, numbers)
     items = tuple(
         Holder(
             image=names.get(number, str(digest)),
@@ -82,9 +81,9 @@ def list_holders(
             version=version,
             running=running.get(number, 0),
         )
-        for _, _, number, digest, version in rows
+        for *_, number, digest, version in rows
     )
-    return Page(items, make_cursor(*rows[-1][:3]) if more else None)
+    return Page(items, make_cursor(*rows[-1][:5]) if more else None)
 
 
 def _holding() -> Join:

@@ -115,7 +115,7 @@ manifest = Table(
     Column("unknown_code", Text, comment="why the packages are not known"),
     Column("unknown_reason", Text, comment="the same as a sentence"),
     Column("reader", SmallInteger, comment="version of the reader of its contents"),
-    Index(None, "set_id", "setup_id"),
+    Index(None, "set_id"),
     comment="an image or an index, by digest",
 )
 

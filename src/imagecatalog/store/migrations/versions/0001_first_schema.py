@@ -334,9 +334,7 @@ def upgrade() -> None:
         comment="an image or an index, by digest",
     )
     op.create_index(op.f("ix_manifest_config_digest"), "manifest", ["config_digest"], unique=False)
-    op.create_index(
-        op.f("ix_manifest_set_id_setup_id"), "manifest", ["set_id", "setup_id"], unique=False
-    )
+    op.create_index(op.f("ix_manifest_set_id"), "manifest", ["set_id"], unique=False)
     op.create_table(
         "package_chunk_member",
         sa.Column("chunk_id", _ID, nullable=False, comment="the chunk"),
