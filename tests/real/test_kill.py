@@ -200,10 +200,14 @@ def kill_once(
     """
     database = copy_database(scene.before, folder / f"{verb}-{number}.sqlite")
     process = start(scene.words, database, scene.fleet)
+    log = database.with_suffix(".log")
+    if number % 2:  # every other one while it speaks, for that is when something can be lost
+        while process.is_alive() and not (log.exists() and log.stat().st_size):
+            time.sleep(0.001)
+        delay *= 0.05
     time.sleep(delay)
     process.kill()
     process.join(60)
-    log = database.with_suffix(".log")
     said = log.read_text() if log.exists() else ""
     where = f"{verb} killed after {delay:.3f} s of {scene.seconds:.3f} s; it had said:\n{said}"
     try:
@@ -231,5 +235,5 @@ def test_nothing_is_lost_however_it_ends(
         kill = partial(kill_once, scene, verb, tmp_path)
         killed = list(pool.map(kill, range(len(delays)), delays))
     # Were most runs over before they were killed, or none had spoken, this would have tried little.
-    assert sum(at_work for at_work, _ in killed) > len(killed) / 2
+    assert sum(at_work for at_work, _ in killed) > len(killed) / 3
     assert (True, True) in killed
