@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
 from imagecatalog.matching.candidates import Available, Policy
-from imagecatalog.store import apt, updates
+from imagecatalog.store import apt, counts, updates
 from imagecatalog.store.apt import ReleaseRow, SetupRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.updates import Judged
@@ -54,6 +54,7 @@ def judge(c: Connection, *, setups: Iterable[int] | None = None) -> int:
     for row in apt.list_setups(c, setups):
         changed += _judge_setup(c, row)
     updates.keep_sums(c)
+    counts.keep_counts(c)
     return changed
 
 

@@ -60,13 +60,14 @@ def overview(c: Connection, *, now: datetime) -> Overview:
     by_status: dict[str, int] = dict.fromkeys(STATUS_ORDER, 0)
     for item in candidates:
         by_status[item.verdict.status] += 1
+    held = counts.read_counts(c)
     worst = [item for item in candidates if item.verdict.status != "current"][:_WORST]
     return Overview(
         running=len(candidates),
         containers=sum(item.containers for item in candidates),
         by_status=by_status,
-        repositories=counts.count_repositories(c),
-        images=counts.count_images(c),
+        repositories=held["repositories"],
+        images=held["images"],
         worst=_describe(c, worst, RunFilter(), with_updates=False),
     )
 

@@ -360,6 +360,15 @@ verdict = Table(
     comment="the sum of a set's updates, kept for what runs",
 )
 
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", Text, primary_key=True, comment="images or repositories"),
+    Column("value", BigInteger, nullable=False, comment="how many there were after the last job"),
+    sqlite_with_rowid=False,
+    comment="counts of the whole catalog, which no page should have to count",
+)
+
 cluster = Table(
     "cluster",
     metadata,

@@ -221,6 +221,19 @@ def upgrade() -> None:
         comment="a repository of a registry",
     )
     op.create_table(
+        "tally",
+        sa.Column("name", sa.Text(), nullable=False, comment="images or repositories"),
+        sa.Column(
+            "value",
+            sa.BigInteger(),
+            nullable=False,
+            comment="how many there were after the last job",
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_tally")),
+        comment="counts of the whole catalog, which no page should have to count",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "apt_package",
         sa.Column("index_id", _ID, nullable=False, comment="the index"),
         sa.Column("name", sa.Text(), nullable=False, comment="binary package"),
