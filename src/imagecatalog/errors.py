@@ -35,6 +35,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def clean_text(text: str) -> str:
+    """The text as every database and terminal takes it: no zero byte, no half of a surrogate."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
 class CatalogError(Exception):
     """The root of all errors of this project; ``str()`` is a sentence for a person."""
 
@@ -43,6 +48,7 @@ class CatalogError(Exception):
     exit_status: ClassVar[int] = 2
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = clean_text(message)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -34,8 +34,10 @@ _SCHEDULED = re.compile(r"(.+)-(\d{8}|\d{10})")
 _DUMP_HINT = "make it with: kubectl get pods -A -o json"
 
 Kind = Literal["container", "init", "ephemeral"]
-Name = Annotated[str, Meta(max_length=1024)]
-Long = Annotated[str, Meta(max_length=8192)]
+_STORABLE = r"^[^\x00\ud800-\udfff]*$"
+"""No zero byte and no half of a surrogate: no API server gives them, and no database takes them."""
+Name = Annotated[str, Meta(max_length=1024, pattern=_STORABLE)]
+Long = Annotated[str, Meta(max_length=8192, pattern=_STORABLE)]
 
 
 class Owner(Struct):

@@ -28,6 +28,7 @@ from imagecatalog.errors import (
     TooDeep,
     TooLarge,
     TooManyEntries,
+    clean_text,
 )
 from imagecatalog.formats.oci import MANIFEST_LIMIT, OCI_INDEX, parse_manifest
 from imagecatalog.sources.bodies import open_chunks, read_chunks, verify_bytes, verify_chunks
@@ -45,7 +46,7 @@ class StoredImages(ABC):
     """An ``ImageSource`` over files: what tags there are, and how a blob is opened."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = clean_text(name)
 
     @abstractmethod
     def _load(self) -> tuple[Tags, tuple[str, ...]]:
@@ -140,6 +141,7 @@ class Layout(StoredImages):
             name = (
                 folder.name if folder == self._root else folder.relative_to(self._root).as_posix()
             )
+            name = clean_text(name)
             try:
                 named, faults = name_members(read_index(self._opener(folder), name), name)
             except (BadDocument, SourceUnavailable) as error:
