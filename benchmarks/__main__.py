@@ -13,13 +13,17 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000", help="image versions, with commas")
     parser.add_argument("questions", nargs="*", help="questions, sync, contents; default all")
     wanted = parser.parse_args()
-    names = wanted.questions or ["questions", "sync", "contents"]
-    if "questions" in names:
-        questions.run([int(size) for size in wanted.sizes.split(",")])
-    if "sync" in names:
-        sync.run()
-    if "contents" in names:
-        contents.run()
+    sizes = [int(size) for size in wanted.sizes.split(",")]
+    runs = {
+        "questions": lambda: questions.run(sizes),
+        "sync": sync.run,
+        "contents": contents.run,
+    }
+    for name in wanted.questions or runs:
+        if name not in runs:
+            parser.error(f"{name} is none of {', '.join(runs)}")
+    for name in wanted.questions or runs:
+        runs[name]()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -94,6 +94,12 @@ class Reader:
         self.unreadable: list[Failure] = []
         """Images with a fault in their bytes; they are in the catalog as unknown."""
 
+    def find_settled(self, digests: Collection[Digest]) -> dict[Digest, int]:
+        """The numbers of those manifests of which nothing is left to read; asks no source."""
+        with self._catalog.read() as c:
+            found = images.find_manifests(c, digests, reader=READER_VERSION)
+        return {digest: known.number for digest, known in found.items() if known.settled}
+
     def read(self, repository: str, digest: Digest, *, depth: int = 0) -> int:
         """The number of a manifest in the catalog, read from the source if it is new.
 
@@ -101,10 +107,9 @@ class Reader:
         SourceUnavailable, and Missing where the source no longer has it.
         """
         with self._manifests.turn(digest):
-            with self._catalog.read() as c:
-                known = images.find_manifests(c, [digest], reader=READER_VERSION).get(digest)
-            if known is not None and known.settled:
-                return known.number
+            settled = self.find_settled([digest])
+            if settled:
+                return settled[digest]
             try:
                 return self._read(repository, digest, depth)
             except BadDocument as error:

@@ -148,9 +148,10 @@ class _Crawl:
         except CatalogError as error:
             return Report(failed=(Failure.of(name, error),))
         targets: dict[str, int] = {}
+        settled = self._reader.find_settled(tags.values())
         for tag, digest in tags.items():
             try:
-                targets[tag] = self._reader.read(name, digest)
+                targets[tag] = settled.get(digest) or self._reader.read(name, digest)
             except DatabaseError:
                 raise
             except CatalogError as error:
