@@ -10,7 +10,6 @@ from msgspec import Struct
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
-from imagecatalog.domain.packages import Distro
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store import apt, images, layers, packages, updates
 from imagecatalog.store.engine import Connection
@@ -54,8 +53,7 @@ def record_images(
         own = None if contents.apt is None else apt.put_setup(c, shelf, contents.apt)
         setup = own
         if own is None and contents.distro is not None:
-            release = _release_key(contents.distro)
-            fallback = configured.get((release, record.config.platform.architecture))
+            fallback = configured.get((str(contents.distro), record.config.platform.architecture))
             setup = None if fallback is None else apt.put_setup(c, shelf, fallback)
         distro = contents.distro
         facts.append(
@@ -94,17 +92,14 @@ def _put_sets(c: Connection, shelf: Shelf, records: Sequence[ImageRecord]) -> li
     return [None if record.contents.packages is None else next(numbers) for record in records]
 
 
-def _release_key(distro: Distro) -> str:
-    return f"{distro.id} {distro.version_id or distro.codename or ''}".strip()
-
-
 def point_configured(c: Connection, configured: ConfiguredSetups) -> int:
     """Judge images without apt sources by the configuration of now; how many images that moved."""
     moved, shelf = 0, Shelf()
-    for (release, architecture), setup in configured.items():
-        os_id, _, version = release.partition(" ")
-        number = apt.put_setup(c, shelf, setup)
-        moved += apt.point_setups(c, (os_id, version), number, architecture)
+    for kind in apt.list_borrowers(c):
+        setup = configured.get((str(kind.distro), kind.architecture))
+        setup_id = None if setup is None else apt.put_setup(c, shelf, setup)
+        if setup_id != kind.setup_id:
+            moved += apt.point_setup(c, kind, setup_id)
     if moved:
         updates.enrol_configured(c, shelf)
     return moved

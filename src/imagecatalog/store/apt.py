@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
 
 from imagecatalog.domain.apt import AptSetup, ReleaseFacts
-from imagecatalog.domain.packages import Package
+from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.store.dialect import batches, insert_new
 from imagecatalog.store.schema import (
     apt_index,
@@ -41,6 +41,20 @@ class SetupRow(Struct, frozen=True):
     generation: int
     inputs: bytes | None
     pending: bool
+
+
+class Borrowers(Struct, frozen=True):
+    """Images without apt sources of their own: of one release, platform, and set-up lent to them."""
+
+    distro_id: int
+    distro: Distro
+    platform: str | None
+    setup_id: int | None
+
+    @property
+    def architecture(self) -> str:
+        """As the platform names it; empty where it is not known."""
+        return (self.platform or "").partition("/")[2].partition("/")[0]
 
 
 class ReleaseRow(Struct, frozen=True):
@@ -137,21 +151,34 @@ def save_setup(
     c.execute(update(apt_setup).where(apt_setup.c.id == number).values(values))
 
 
-def point_setups(c: Connection, release: tuple[str, str], setup_id: int | None, arch: str) -> int:
-    """Judge images without apt sources of their own by this set-up; how many images that moved.
-
-    ``release`` is os-release's ID and VERSION_ID; ``arch`` the architecture of the platform.
-    """
-    releases = select(distro.c.id).where(
-        distro.c.os_id == release[0], distro.c.version_id == release[1]
+def list_borrowers(c: Connection) -> list[Borrowers]:
+    """Every kind of image that is not judged by apt sources of its own."""
+    query = (
+        select(distro, manifest.c.platform, manifest.c.setup_id)
+        .join(distro, distro.c.id == manifest.c.distro_id)
+        .where(manifest.c.own_setup_id.is_(None))
+        .distinct()
     )
+    return [
+        Borrowers(
+            row.id,
+            Distro(row.os_id, row.version_id or None, row.codename or None, row.pretty or None),
+            row.platform,
+            row.setup_id,
+        )
+        for row in c.execute(query)
+    ]
+
+
+def point_setup(c: Connection, kind: Borrowers, setup_id: int | None) -> int:
+    """Judge the images of a kind by this set-up from now on; how many they are."""
     moved = c.execute(
         update(manifest)
         .where(
-            manifest.c.distro_id.in_(releases),
+            manifest.c.distro_id == kind.distro_id,
             manifest.c.own_setup_id.is_(None),
-            manifest.c.platform.like(f"%/{arch}%"),
-            manifest.c.setup_id.is_distinct_from(setup_id),
+            manifest.c.platform.is_not_distinct_from(kind.platform),
+            manifest.c.setup_id.is_not_distinct_from(kind.setup_id),
         )
         .values(setup_id=setup_id)
     )

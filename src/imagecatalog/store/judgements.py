@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import apt_setup, distro, manifest, run, run_image, verdict
@@ -27,12 +27,17 @@ class JudgeableImage(Struct, frozen=True):
     updates: int | None
 
 
+# As [apt.sources] names it, and Distro itself.
+_RELEASE = func.trim(
+    distro.c.os_id + " " + func.coalesce(func.nullif(distro.c.version_id, ""), distro.c.codename)
+)
+
 # A verdict that a later judgement of its set-up made stale counts as not kept.
 _JUDGEABLE: Select[Any] = (
     select(
         manifest.c.id,
         manifest.c.kind,
-        distro.c.os_id + " " + distro.c.version_id,
+        _RELEASE,
         manifest.c.set_id,
         manifest.c.setup_id,
         manifest.c.unknown_code,
