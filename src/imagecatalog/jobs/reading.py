@@ -34,6 +34,8 @@ _EXPECTED = frozenset(
     }
 )
 """What images rightly are; all else that cannot be read is told as a fault."""
+_REMEMBERED = 128
+"""Readings of layers that are kept at hand: most images of a registry share a few bases."""
 _NESTED = 3
 """Indexes in indexes are followed so deep."""
 
@@ -83,6 +85,7 @@ class Reader:
         self._now = now
         self._manifests = Turns()
         self._layers = Turns()
+        self._readings: dict[Digest, LayerReading] = {}
         self._counting = threading.Lock()
         self._shelves = threading.local()
         self.images = 0
@@ -182,6 +185,8 @@ class Reader:
 
     def _known(self, layer: Digest, taken: list[Digest]) -> LayerReading | None:
         """What was read of a layer; if nothing yet, this thread is the one to read it now."""
+        if (remembered := self._readings.get(layer)) is not None:
+            return remembered
         self._layers.take(layer)
         with self._catalog.read() as c:
             reading = layers.get_reading(c, layer, reader=READER_VERSION)
@@ -189,6 +194,9 @@ class Reader:
             taken.append(layer)
         else:
             self._layers.give_back(layer)
+            if len(self._readings) >= _REMEMBERED:
+                self._readings.clear()
+            self._readings[layer] = reading
         return reading
 
     def _keep(self, manifest: ImageManifest, reading: LayerReading) -> None:
