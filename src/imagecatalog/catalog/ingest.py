@@ -46,6 +46,8 @@ def record_images(
     now: datetime,
 ) -> list[int]:
     """Write images with what they hold, and have their packages judged; their numbers."""
+    # In the order of record_reading, so that two processes do not wait for each other.
+    layers.put_layers(c, shelf, [layer for one in records for layer in one.manifest.layers])
     sets = _put_sets(c, shelf, records)
     facts = []
     for record, set_id in zip(records, sets, strict=True):

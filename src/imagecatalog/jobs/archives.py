@@ -231,7 +231,6 @@ class _Fetcher:
     def _store(self, release: FetchedRelease, number: int, at: datetime) -> str:
         """Put a suite into the catalog in one transaction; an index that fails keeps what it was."""
         with self._catalog.read() as c:
-            before = {(row.component, row.architecture): row for row in apt.list_indices(c, number)}
             new = [ref for ref in release.indices if apt.find_index(c, ref.fingerprint) is None]
         # Read to the end, and so verified, before the transaction: no lock waits for a network.
         read: dict[str, list[Package]] = {}
@@ -242,15 +241,20 @@ class _Fetcher:
             except CatalogError as error:
                 problems[ref.fingerprint] = error.message
         with self._catalog.write() as c:
+            apt.lock_indices(c)
+            before = {(row.component, row.architecture): row for row in apt.list_indices(c, number)}
             rows = []
             for ref in release.indices:
-                old = before.get((ref.component, ref.architecture))
                 problem = problems.get(ref.fingerprint)
-                if problem is None:
-                    found = apt.find_index(c, ref.fingerprint)
-                    if found is None:
-                        found = apt.put_index(c, ref.fingerprint, read[ref.fingerprint])
-                else:
+                found = None if problem else apt.find_index(c, ref.fingerprint)
+                if found is None and ref.fingerprint in read:
+                    found = apt.put_index(c, ref.fingerprint, read[ref.fingerprint])
+                elif found is None:
+                    # Known a moment ago, another suite's change may have dropped it since.
+                    problem = problems.setdefault(
+                        ref.fingerprint, f"{release.base}: the archive changed while it was read"
+                    )
+                    old = before.get((ref.component, ref.architecture))
                     found = None if old is None else old.id
                 rows.append(apt.IndexRow(ref.component, ref.architecture, found, None, problem))
             lacking = [

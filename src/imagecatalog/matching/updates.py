@@ -45,13 +45,13 @@ def usable_keyrings(source: AptSource, keyrings: Sequence[Keyring]) -> tuple[Key
     )
 
 
-def judge(c: Connection, *, setups: Iterable[int] | None = None) -> int:
-    """Bring every verdict under the set-ups up to date; how many package versions changed theirs.
+def judge(c: Connection) -> int:
+    """Bring every verdict up to date; how many package versions changed theirs.
 
     A set-up whose archives are as they were, and which has no new packages, costs one look.
     """
     changed = 0
-    for row in apt.list_setups(c, setups):
+    for row in apt.list_setups(c, lock=True):
         changed += _judge_setup(c, row)
     updates.keep_sums(c)
     counts.keep_counts(c)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, update
 
 from imagecatalog.domain.apt import AptSetup, ReleaseFacts
 from imagecatalog.domain.packages import Distro, Package
-from imagecatalog.store.dialect import batches, insert_new
+from imagecatalog.store.dialect import batches, insert_new, lock_table
 from imagecatalog.store.schema import (
     apt_index,
     apt_package,
@@ -108,10 +108,19 @@ def _put_setup(c: Connection, setup: AptSetup) -> int:
 
 
 def list_setups(
-    c: Connection, numbers: Iterable[int] | None = None, *, used: bool = False
+    c: Connection,
+    numbers: Iterable[int] | None = None,
+    *,
+    used: bool = False,
+    lock: bool = False,
 ) -> list[SetupRow]:
-    """The set-ups, or only those, in the order of their ids; ``used``: that some image is judged by."""
+    """The set-ups, or only those, in the order of their ids; ``used``: that some image is judged by.
+
+    ``lock``: until the transaction ends, nobody else judges them or notes packages that wait.
+    """
     query = select(apt_setup).order_by(apt_setup.c.id)
+    if lock:
+        query = query.with_for_update(key_share=True)
     if used:
         query = query.where(apt_setup.c.id.in_(select(manifest.c.setup_id)))
     if numbers is not None:
@@ -242,6 +251,11 @@ def list_indices(c: Connection, release_id: int) -> list[IndexRow]:
         .order_by(apt_release_index.c.component, apt_release_index.c.architecture)
     )
     return [IndexRow(*row) for row in c.execute(query)]
+
+
+def lock_indices(c: Connection) -> None:
+    """Let nobody else write or drop Packages files until the transaction ends."""
+    lock_table(c, apt_index)
 
 
 def find_index(c: Connection, fingerprint: str) -> int | None:

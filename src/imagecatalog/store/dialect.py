@@ -83,6 +83,12 @@ def upsert(
     return list(found) if returned else []
 
 
+def lock_table(c: Connection, table: Table) -> None:
+    """Keep others from writing to a table; on SQLite whoever writes is alone anyway."""
+    if c.dialect.name == "postgresql":
+        c.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
+
+
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
     """The items in lists of at most ``size``."""
     iterator = iter(items)

@@ -75,8 +75,9 @@ class ImageFacts(Struct, frozen=True, kw_only=True):
 
 
 def put_repository(c: Connection, name: str) -> int:
-    """The id of a repository, written if it is new."""
+    """The id of a repository, written if it is new; no other process writes to it meanwhile."""
     find = select(repository.c.id).where(repository.c.name == name)
+    find = find.with_for_update(key_share=True)
     found = c.scalar(find)
     if found is None:
         insert_new(c, repository, [{"name": name}])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from imagecatalog.domain.contents import LayerEntry, LayerReading, PackageDatabase
 from imagecatalog.domain.images import Descriptor
@@ -41,8 +41,8 @@ def _find(c: Connection, digests: Sequence[Digest]) -> dict[Digest, int]:
 def put_reading(c: Connection, shelf: Shelf, reading: LayerReading) -> None:
     """Keep what was read out of a layer; the layer itself must be there. A newer reading wins."""
     number = c.execute(select(layer.c.id).where(layer.c.digest == reading.digest)).scalar_one()
-    c.execute(layer_entry.delete().where(layer_entry.c.layer_id == number))
     problem = reading.problem
+    # First, so that another process that reads the same layer waits here.
     c.execute(
         update(layer)
         .where(layer.c.id == number)
@@ -52,39 +52,50 @@ def put_reading(c: Connection, shelf: Shelf, reading: LayerReading) -> None:
             problem_reason=problem and problem.reason,
         )
     )
-    rows = [_entry_row(c, shelf, entry) for entry in reading.entries]
-    if rows:
-        keys = {"layer_id": number}
-        c.execute(
-            insert(layer_entry),
-            [keys | {"position": position} | row for position, row in enumerate(rows)],
-        )
+    c.execute(layer_entry.delete().where(layer_entry.c.layer_id == number))
+    databases = [entry.database for entry in reading.entries if entry.database is not None]
+    lists = [PackageList(database.packages, database.held) for database in databases]
+    sets = iter(put_sets(c, shelf, lists))
+    blobs = _put_blobs(c, {entry.data for entry in reading.entries if entry.data is not None})
+    insert_new(
+        c,
+        layer_entry,
+        [
+            {
+                "layer_id": number,
+                "position": position,
+                "path": entry.path,
+                "kind": entry.kind,
+                "target": entry.target,
+                "blob_id": None if entry.data is None else blobs[entry.data],
+                "set_id": entry.database and next(sets),
+                "problem": entry.database and entry.database.problem,
+            }
+            for position, entry in enumerate(reading.entries)
+        ],
+    )
 
 
-def _entry_row(c: Connection, shelf: Shelf, entry: LayerEntry) -> dict[str, Any]:
-    database = entry.database
-    return {
-        "path": entry.path,
-        "kind": entry.kind,
-        "target": entry.target,
-        "blob_id": None if entry.data is None else _put_blob(c, entry.data),
-        "set_id": database and _put_database(c, shelf, database),
-        "problem": database and database.problem,
-    }
+def _put_blobs(c: Connection, contents: Collection[bytes]) -> dict[bytes, int]:
+    """The id of each, written if it is new; in one order, so that processes do not block each other."""
+    by_digest = {hashlib.sha256(data).digest(): data for data in contents}
+    found = _find_blobs(c, by_digest)
+    new = sorted(by_digest.keys() - found.keys())
+    insert_new(
+        c,
+        blob,
+        [{"digest": digest, "data": zlib.compress(by_digest[digest])} for digest in new],
+    )
+    found |= _find_blobs(c, new)
+    return {by_digest[digest]: number for digest, number in found.items()}
 
 
-def _put_database(c: Connection, shelf: Shelf, database: PackageDatabase) -> int:
-    return put_sets(c, shelf, [PackageList(database.packages, database.held)])[0]
-
-
-def _put_blob(c: Connection, data: bytes) -> int:
-    digest = hashlib.sha256(data).digest()
-    find = select(blob.c.id).where(blob.c.digest == digest)
-    found = c.scalar(find)
-    if found is None:
-        insert_new(c, blob, [{"digest": digest, "data": zlib.compress(data)}])
-        found = c.execute(find).scalar_one()
-    return int(found)
+def _find_blobs(c: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for batch in batches(digests):
+        query = select(blob.c.digest, blob.c.id).where(blob.c.digest.in_(batch))
+        found.update((bytes(digest), number) for digest, number in c.execute(query))
+    return found
 
 
 def get_reading(c: Connection, digest: Digest, *, reader: int) -> LayerReading | None:

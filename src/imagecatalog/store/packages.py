@@ -169,6 +169,7 @@ def _put_sets(
     rows: Sequence[dict[str, Any]],
     chunks_of: dict[bytes, tuple[int, ...]],
 ) -> None:
+    rows = sorted(rows, key=lambda row: row["digest"])  # processes that write the same do not cross
     written = insert_returning(c, package_set, rows, package_set.c.digest, package_set.c.id)
     numbers = {bytes(digest): number for digest, number in written}
     insert_new(

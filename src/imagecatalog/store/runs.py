@@ -130,8 +130,10 @@ def record_scan(
 
 
 def _put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
+    """Its id and last whole scan; no other scan of it is taken before this one's end."""
     insert_new(c, cluster, [{"name": name}])
-    row = c.execute(select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)).one()
+    find = select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)
+    row = c.execute(find.with_for_update(key_share=True)).one()
     return row.id, row.last_scan
 
 
@@ -153,6 +155,8 @@ def list_unmatched(c: Connection) -> list[RunImage]:
         or_(run_image.c.manifest_id.is_(None), run_image.c.matched_by == "tag"),
         run_image.c.id.in_(alive),
     )
+    # In one order, so that two scans do not wait for each other.
+    query = query.order_by(run_image.c.id)
     return [RunImage(*row) for row in c.execute(query)]
 
 
