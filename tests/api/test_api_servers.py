@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def test_three_arguments_are_asgi(variables: None) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(create_app()(scope, receive, send))
+    # In a thread of its own: the browser of other tests keeps an event loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(create_app()(scope, receive, send))).result()
     assert sent[0]["status"] == 200
     assert sent[1]["body"] == b"ok\n"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from imagecatalog.config import Settings
 from imagecatalog.jobs.demo import run_demo
@@ -88,6 +88,11 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
     said: list[str] = []
 
+    def note_failure(request: Request) -> None:
+        # A page that is left before its icon came aborts that request itself.
+        if request.failure != "net::ERR_ABORTED":
+            said.append(f"{request.url}: {request.failure}")
+
     def open_page(
         address: str, *, width: int = 1400, scheme: Any = "light", script: bool = True
     ) -> Page:
@@ -100,7 +105,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("requestfailed", lambda request: said.append(request.url))
+        page.on("requestfailed", note_failure)
         answer = page.goto(address)
         assert answer is not None
         assert answer.status == 200
