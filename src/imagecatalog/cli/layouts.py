@@ -72,20 +72,36 @@ def show_outdated(
     if not items:
         return
     _say()
+    registry = _usual_registry(item.image for item in items)
     columns = (
         Column("VERDICT"),
-        Column("IMAGE", least=22),
+        Column(_image_title(registry), least=22),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
         Column("RUNS IN", least=12),
     )
-    write_table(columns, [_outdated_row(item) for item in items])
+    write_table(columns, [_outdated_row(item, registry) for item in items])
     _say_reasons(items, "image")
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
         _say(f"\nunknown: {plural(unknown, 'image')}; see imagecatalog outdated --status unknown")
     if items[0].status != "unknown":
-        _next(f"imagecatalog show {items[0].digest or items[0].image}", spaced=not unknown)
+        _next(f"imagecatalog show {_handle(items[0])}", spaced=not unknown)
+
+
+def _handle(item: OutdatedImage) -> str:
+    """What names an image beyond doubt, in few letters: a tag may mean another by now."""
+    return item.digest.partition(":")[2][:12] if item.digest else item.image
+
+
+def _usual_registry(names: Iterable[str]) -> str:
+    """The registry of most of these names with its slash, which a table need not repeat."""
+    registries = Counter(name.partition("/")[0] + "/" for name in names if "/" in name)
+    return registries.most_common(1)[0][0] if registries else ""
+
+
+def _image_title(registry: str) -> str:
+    return f"IMAGE ({registry}…)" if registry else "IMAGE"
 
 
 def _outdated_headline(items: Sequence[OutdatedImage], overview: Overview | None) -> str:
@@ -100,12 +116,12 @@ def _outdated_headline(items: Sequence[OutdatedImage], overview: Overview | None
     return f"{urgent:,} of the {plural(len(items), 'image')} listed {needs} a security update"
 
 
-def _outdated_row(item: OutdatedImage) -> tuple[str | Cell, ...]:
+def _outdated_row(item: OutdatedImage, registry: str) -> tuple[str | Cell, ...]:
     security = sum(update.security for update in item.updates)
     is_judged = item.status != "unknown" or bool(item.updates)
     return (
         describe_status(item.status),
-        item.image,
+        item.image.removeprefix(registry),
         Cell(f"{security}", "red" if security else None) if is_judged else "-",
         f"{len(item.updates)}" if is_judged else "-",
         describe_places(item.running),
@@ -166,11 +182,12 @@ def show_running(
         f"{plural(len(items), 'container')} of {plural(len(images), 'image')} {runs}"
         f" in {plural(len(clusters), 'cluster')}{moment}\n"
     )
+    registry = _usual_registry(item.image for item in items)
     columns = (
         Column("CLUSTER"),
         Column("NAMESPACE", least=12),
         Column("WORKLOAD", least=12),
-        Column("IMAGE", least=22),
+        Column(_image_title(registry), least=22),
         Column("VERDICT"),
         Column("SINCE", right=True),
         Column("×", right=True),
@@ -179,7 +196,7 @@ def show_running(
     for item in items:
         key = (item.cluster, item.namespace, item.workload, item.image, item.digest or item.kind)
         groups.setdefault(key, []).append(item)
-    write_table(columns, [_running_row(group, now) for group in groups.values()])
+    write_table(columns, [_running_row(group, registry, now) for group in groups.values()])
     _say_reasons(items, "container")
 
 
@@ -187,13 +204,15 @@ def _rests_on_clusters(health: Iterable[Health], now: datetime) -> str:
     return _rests_on([one for one in health if one.kind == "cluster"], now)
 
 
-def _running_row(group: Sequence[RunningItem], now: datetime) -> tuple[str | Cell, ...]:
+def _running_row(
+    group: Sequence[RunningItem], registry: str, now: datetime
+) -> tuple[str | Cell, ...]:
     item = group[0]
     return (
         item.cluster,
         item.namespace,
         item.workload,
-        item.image,
+        item.image.removeprefix(registry),
         describe_status(item.status),
         format_age(min(one.since for one in group), now),
         f"{len(group)}",

@@ -92,7 +92,9 @@ def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert headline
     assert 0 < int(headline[1]) < int(headline[2])
-    assert lines[2].split() == ["VERDICT", "IMAGE", "SECURITY", "UPDATES", "RUNS", "IN"]
+    titles = ["VERDICT", "IMAGE", "(registry.example.org/…)", "SECURITY", "UPDATES", "RUNS", "IN"]
+    assert lines[2].split() == titles
+    assert any(line.split()[2].startswith("services/") for line in lines[3:])
     assert sum(line.startswith("▲ security") for line in lines) == int(headline[1])
     assert any("the catalog never met this image" in line for line in lines)
     assert max(map(len, lines[2:10])) <= 100
