@@ -11,7 +11,7 @@ from imagecatalog.catalog import ingest
 from imagecatalog.domain.contents import LayerReading
 from imagecatalog.domain.images import Descriptor, ImageIndex, ImageManifest
 from imagecatalog.domain.packages import Unknown
-from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import BadDocument, CatalogError, Missing, TooDeep, TooLarge, Truncated
 from imagecatalog.formats import oci
 from imagecatalog.formats.layer import READER_VERSION
@@ -103,8 +103,17 @@ class Reader:
             found = images.find_manifests(c, digests, reader=READER_VERSION)
         return {digest: known.number for digest, known in found.items() if known.settled}
 
-    def read(self, repository: str, digest: Digest, *, depth: int = 0) -> int:
+    def read(
+        self,
+        repository: str,
+        digest: Digest,
+        *,
+        platform: Platform | None = None,
+        depth: int = 0,
+    ) -> int:
         """The number of a manifest in the catalog, read from the source if it is new.
+
+        ``platform`` is what an index says of it: for an image that cannot tell itself.
 
         Bytes that are not what they should be make an unknown image, with its reason. Raises
         SourceUnavailable, and Missing where the source no longer has it.
@@ -114,11 +123,11 @@ class Reader:
             if settled:
                 return settled[digest]
             try:
-                return self._read(repository, digest, depth)
+                return self._read(repository, digest, platform, depth)
             except BadDocument as error:
-                return self._refuse(repository, digest, error)
+                return self._refuse(repository, digest, platform, error)
 
-    def _read(self, repository: str, digest: Digest, depth: int) -> int:
+    def _read(self, repository: str, digest: Digest, platform: Platform | None, depth: int) -> int:
         raw = self._source.manifest(repository, digest)
         manifest = oci.parse_manifest(raw)
         if isinstance(manifest, ImageIndex):
@@ -132,7 +141,7 @@ class Reader:
             return self._read_image(repository, digest, manifest)
         except Missing as error:
             # The image is there; what it is made of may yet come.
-            return self._refuse(repository, digest, error)
+            return self._refuse(repository, digest, platform, error)
 
     def _read_index(self, repository: str, digest: Digest, index: ImageIndex, depth: int) -> int:
         members: list[int] = []
@@ -141,9 +150,13 @@ class Reader:
             if oci.is_attestation(member):
                 continue
             try:
-                members.append(self.read(repository, member.digest, depth=depth + 1))
+                number = self.read(
+                    repository, member.digest, platform=member.platform, depth=depth + 1
+                )
             except Missing:
                 missing.append(member.digest)
+            else:
+                members.append(number)
         with self._writing() as (c, shelf):
             # An index within an index stands for the images in it.
             nested = images.list_members(c, set(members))
@@ -163,7 +176,7 @@ class Reader:
                 manifest,
                 config,
                 known=lambda layer: self._known(layer, taken),
-                keep=lambda reading: self._keep(manifest, reading),
+                keep=lambda reading: self._keep(manifest, reading, taken),
             )
         finally:
             for layer in taken:
@@ -188,20 +201,21 @@ class Reader:
         if (remembered := self._readings.get(layer)) is not None:
             return remembered
         self._layers.take(layer)
+        taken.append(layer)  # at once: whatever goes wrong now, it is given back
         with self._catalog.read() as c:
             reading = layers.get_reading(c, layer, reader=READER_VERSION)
-        if reading is None:
-            taken.append(layer)
-        else:
+        if reading is not None:
+            taken.remove(layer)
             self._layers.give_back(layer)
             if len(self._readings) >= _REMEMBERED:
                 self._readings.clear()
             self._readings[layer] = reading
         return reading
 
-    def _keep(self, manifest: ImageManifest, reading: LayerReading) -> None:
+    def _keep(self, manifest: ImageManifest, reading: LayerReading, taken: list[Digest]) -> None:
         with self._writing() as (c, shelf):
             ingest.record_reading(c, shelf, manifest, reading)
+        taken.remove(reading.digest)
         self._layers.give_back(reading.digest)
         with self._counting:
             self.layers += 1
@@ -226,9 +240,11 @@ class Reader:
                 raise Truncated(where, "it was read in part only")
         return body
 
-    def _refuse(self, repository: str, digest: Digest, error: CatalogError) -> int:
+    def _refuse(
+        self, repository: str, digest: Digest, platform: Platform | None, error: CatalogError
+    ) -> int:
         why = Unknown(error.code, error.message)
-        number = self._put_unread(digest, "", why)
+        number = self._put_unread(digest, "", why, platform)
         self._tell(repository, digest, why)
         return number
 
@@ -239,8 +255,17 @@ class Reader:
                 failure = Failure(f"{repository}@{digest}", why.code, why.reason)
                 self.unreadable.append(failure)
 
-    def _put_unread(self, digest: Digest, media_type: str, why: Unknown) -> int:
+    def _put_unread(
+        self, digest: Digest, media_type: str, why: Unknown, platform: Platform | None = None
+    ) -> int:
         with self._writing() as (c, shelf):
             return images.put_unread(
-                c, shelf, digest, media_type, why=why, reader=READER_VERSION, now=self._now()
+                c,
+                shelf,
+                digest,
+                media_type,
+                platform=None if platform is None else str(platform),
+                why=why,
+                reader=READER_VERSION,
+                now=self._now(),
             )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, func, or_, select, update
 
@@ -113,7 +114,34 @@ def find_manifests(
         for digest, number, kind, read_by, unknown in c.execute(query):
             settled = unknown not in _WORTH_ANOTHER_TRY and (kind == INDEX or read_by == reader)
             found[digest] = KnownManifest(number, kind, settled)
-    return found
+    # An index is as settled as the images in it.
+    indexes = [known.number for known in found.values() if known.kind == INDEX]
+    unsettled = _list_unsettled(c, indexes, reader)
+    return {
+        digest: msgspec.structs.replace(known, settled=False)
+        if known.number in unsettled
+        else known
+        for digest, known in found.items()
+    }
+
+
+def _list_unsettled(c: Connection, indexes: Collection[int], reader: int) -> set[int]:
+    """Those of the indexes in which an image is worth another try."""
+    unsettled: set[int] = set()
+    for batch in batches(indexes):
+        query = (
+            select(index_member.c.index_id)
+            .join(manifest, manifest.c.id == index_member.c.manifest_id)
+            .where(
+                index_member.c.index_id.in_(batch),
+                or_(
+                    manifest.c.reader.is_distinct_from(reader),
+                    manifest.c.unknown_code.in_(_WORTH_ANOTHER_TRY),
+                ),
+            )
+        )
+        unsettled.update(c.scalars(query))
+    return unsettled
 
 
 def put_images(
@@ -204,12 +232,15 @@ def put_unread(
     digest: Digest,
     media_type: str,
     *,
+    platform: str | None = None,
     why: Unknown,
     reader: int,
     now: datetime,
 ) -> int:
-    """Write that a manifest is there and why nothing is known of it."""
-    facts = ImageFacts(digest=digest, media_type=media_type, unknown=why, reader=reader)
+    """Write that a manifest is there and why nothing is known of it, but what an index says."""
+    facts = ImageFacts(
+        digest=digest, media_type=media_type, platform=platform, unknown=why, reader=reader
+    )
     return put_images(c, shelf, [facts], kind=UNREAD, now=now)[0]
 
 

@@ -178,14 +178,19 @@ def find_tag(c: Connection, name: str, tag_name: str, *, at: datetime | None = N
 
 
 def choose_members(c: Connection, numbers: Collection[int]) -> dict[int, int]:
-    """For each index the image that is meant where nobody says which: linux/amd64, else its first."""
+    """For each index the image that is meant where nobody says which: linux/amd64, else its first.
+
+    What has no platform, as a signature, is no image but where there is nothing else.
+    """
     members = list_members(c, numbers)
     platforms = {
         row.id: row.platform
         for row in list_images(c, {one for many in members.values() for one in many}).values()
     }
     return {
-        index: min(many, key=lambda one: (platforms[one] != _USUAL_PLATFORM, many.index(one)))
+        index: min(
+            many, key=lambda one: (platforms[one] != _USUAL_PLATFORM, platforms[one] is None)
+        )
         for index, many in members.items()
         if many
     }
