@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import sys
@@ -14,6 +13,8 @@ from typing import TextIO
 
 import msgspec
 from msgspec import Struct
+
+from imagecatalog.formats.csv_rows import write_heading, write_rows
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 _GAP = "  "
@@ -28,6 +29,10 @@ class Column(Struct, frozen=True):
     right: bool = False
     least: int | None = None
     """Where space is short, texts are cut to no less than so many characters; None: never."""
+    is_name: bool = False
+    """Its texts differ at their ends alone: nothing of their beginning is kept."""
+    is_fact: bool = False
+    """Cut only when the others are as narrow as they may be."""
 
 
 class Cell(Struct, frozen=True):
@@ -56,17 +61,17 @@ def measure(text: str) -> int:
     )
 
 
-def shorten(text: str, width: int) -> str:
+def shorten(text: str, width: int, *, whole_end: bool = False) -> str:
     """The text in at most ``width`` columns; an ellipsis stands for what is left out before its end.
 
-    Names differ at their ends, so that most of what is kept is the end.
+    Names differ at their ends, so that most of what is kept is the end, or with ``whole_end`` all.
 
     >>> shorten("registry.example.org/team/app:1.0", 16)
     're…/team/app:1.0'
     """
     if measure(text) <= width:
         return text
-    end = width - 1 - width // 6
+    end = width - 1 - (0 if whole_end else width // 6)
     start = max(width - 1 - end, 0)
     while measure(text[:start]) + 1 + measure(text[-end:] if end else "") > width and start + end:
         start, end = (start - 1, end) if start >= end else (start, end - 1)
@@ -124,13 +129,20 @@ def write_table(
     total = table_width(stream)
     if total is not None:
         _shrink(columns, widths, total - len(indent) - len(_GAP) * (len(columns) - 1))
-    titles = [Cell(column.title, "dim") for column in columns]
+    titles = [
+        Cell(_begin(column.title, width), "dim")
+        for column, width in zip(columns, widths, strict=True)
+    ]
     for row in [titles, *cells]:
         parts = [
-            _fit(cell, width, right=column.right, stream=stream)
+            _fit(cell, width, column, stream)
             for cell, width, column in zip(row, widths, columns, strict=True)
         ]
         stream.write(indent + _GAP.join(parts).rstrip() + "\n")
+
+
+def _begin(title: str, width: int) -> str:
+    return title if len(title) <= width else f"{title[: width - 1]}…"
 
 
 def _as_cell(cell: str | Cell) -> Cell:
@@ -139,7 +151,7 @@ def _as_cell(cell: str | Cell) -> Cell:
 
 
 def _shrink(columns: Sequence[Column], widths: list[int], space: int) -> None:
-    """Take from the widest of the columns that may still shrink until all fit."""
+    """Take from the widest of the columns that may still shrink until all fit, facts at last."""
     while sum(widths) > space:
         able = [
             at
@@ -148,16 +160,16 @@ def _shrink(columns: Sequence[Column], widths: list[int], space: int) -> None:
         ]
         if not able:
             return
-        widths[max(able, key=lambda at: widths[at])] -= 1
+        widths[max(able, key=lambda at: (not columns[at].is_fact, widths[at]))] -= 1
 
 
-def _fit(cell: Cell, width: int, *, right: bool, stream: TextIO) -> str:
-    text = shorten(cell.text, width)
+def _fit(cell: Cell, width: int, column: Column, stream: TextIO) -> str:
+    text = shorten(cell.text, width, whole_end=column.is_name)
     space = " " * (width - measure(text))
     # what was cut out lies before the end
     begin = max(len(text) - len(cell.text) + cell.begin, 0)
     painted = text[:begin] + paint(text[begin:], cell.colour, stream)
-    return space + painted if right else painted + space
+    return space + painted if column.right else painted + space
 
 
 def write_json(value: object, stream: TextIO | None = None) -> None:
@@ -180,33 +192,16 @@ def write_json_array(items: Iterable[Struct], stream: TextIO | None = None) -> i
 
 def write_csv(kind: type[Struct], items: Iterable[Struct], stream: TextIO | None = None) -> int:
     """A heading and a line an item (RFC 4180), as the server's CSV has them; how many there were."""
-    writer = csv.writer(stream or sys.stdout)
+    out, fields = stream or sys.stdout, kind.__struct_fields__
     count = 0
     # the first item before the heading: what cannot be answered shall not begin as an answer
     for count, item in enumerate(items, 1):
         if count == 1:
-            writer.writerow(kind.__struct_fields__)
-        writer.writerow([_csv_cell(getattr(item, field)) for field in kind.__struct_fields__])
+            write_heading(fields, out)
+        write_rows(fields, [item], out)
     if not count:
-        writer.writerow(kind.__struct_fields__)
+        write_heading(fields, out)
     return count
-
-
-def _csv_cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case str():
-            # a spreadsheet would run a foreign text that begins so as a formula
-            return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-        case int() | float():
-            return str(value)
-        case _:
-            return _encoder.encode(value).decode()
 
 
 def format_age(moment: datetime | None, now: datetime) -> str:

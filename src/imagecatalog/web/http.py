@@ -5,11 +5,9 @@ Knows no question and no page.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +16,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imagecatalog.errors import CatalogError
+from imagecatalog.formats.csv_rows import write_rows
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -88,9 +87,7 @@ def next_link(request: Request, cursor: str | None) -> dict[str, str]:
 def write_csv(fields: Sequence[str], items: Iterable[msgspec.Struct]) -> str:
     """One line an item (RFC 4180), in the order of ``fields``; a list in a cell is JSON."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    for item in items:
-        writer.writerow([_cell(getattr(item, field)) for field in fields])
+    write_rows(fields, items, out)
     return out.getvalue()
 
 
@@ -99,23 +96,6 @@ def stream_csv(fields: Sequence[str], pages: Iterable[Iterable[msgspec.Struct]])
     yield ",".join(fields) + "\r\n"
     for items in pages:
         yield write_csv(fields, items)
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case str():
-            # A spreadsheet would run a foreign text that begins so as a formula.
-            return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-        case int() | float():
-            return str(value)
-        case _:
-            return encode(value).decode()
 
 
 def make_problem(
