@@ -136,10 +136,10 @@ def _gather(setups: Sequence[AptSetup], local: set[bytes]) -> list[_Wanted]:
         is_local = setup.digest() in local
         for source in setup.sources:
             trust = updates.trust_of(source, setup.keyrings)
-            key = (source.uri, source.suite, trust)
-            architectures = source.architectures or setup.architectures
             keyrings = updates.usable_keyrings(source, setup.keyrings)
-            new = _Wanted(source, trust, keyrings, architectures, is_local)
+            resolved = source.resolve(setup.architectures)
+            key = (resolved.uri, resolved.suite, trust)
+            new = _Wanted(resolved, trust, keyrings, resolved.architectures or (), is_local)
             found[key] = _join(found[key], new) if key in found else new
     return list(found.values())
 
@@ -147,7 +147,9 @@ def _gather(setups: Sequence[AptSetup], local: set[bytes]) -> list[_Wanted]:
 def _join(one: _Wanted, other: _Wanted) -> _Wanted:
     components = dict.fromkeys((*one.source.components, *other.source.components))
     return _Wanted(
-        msgspec.structs.replace(one.source, components=tuple(components), architectures=None),
+        msgspec.structs.replace(
+            one.source, components=tuple(components), architectures=None, added=(), removed=()
+        ),
         one.trust,
         one.keyrings,
         tuple(dict.fromkeys((*one.architectures, *other.architectures))),

@@ -74,7 +74,8 @@ def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str]
     """The archives that were ever read, what is wrong with any, and the oldest good moment."""
     found, problems = [], []
     moments: list[datetime | None] = []
-    for source in setup.sources:
+    for written in setup.sources:
+        source = written.resolve(setup.architectures)
         release = apt.find_release(c, source.uri, source.suite, trust_of(source, setup.keyrings))
         if release is None:
             problems.append(f"{source.uri} {source.suite} was never fetched")
@@ -83,7 +84,7 @@ def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str]
         if release.problem:
             problems.append(release.problem)
         moments.append(release.good)
-        indices, missing = _choose_indices(c, setup, source, release.id)
+        indices, missing = _choose_indices(c, source, release.id)
         problems += missing
         found.append(_Archive(source, release, indices))
     if not setup.sources:
@@ -93,22 +94,22 @@ def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str]
 
 
 def _choose_indices(
-    c: Connection, setup: AptSetup, source: AptSource, release_id: int
+    c: Connection, source: AptSource, release_id: int
 ) -> tuple[list[apt.IndexRow], list[str]]:
-    """Of a suite's indices those that this source asks for, and what is wrong with any of them."""
-    resolved = source.resolve(setup.architectures)
-    architectures = resolved.architectures or setup.architectures
+    """Of a suite's indices those that a resolved source asks for, and what is wrong with any of them."""
+    architectures = source.architectures or ()
+    read = {*architectures, "all"} - {*source.removed}
     rows = {(row.component, row.architecture): row for row in apt.list_indices(c, release_id)}
-    flat = not resolved.components
+    flat = not source.components
     chosen = [
         row
         for (component, architecture), row in rows.items()
-        if flat or (component in resolved.components and architecture in {*architectures, "all"})
+        if flat or (component in source.components and architecture in read)
     ]
     problems = [row.problem for row in chosen if row.problem]
     problems += [
         f"{source.uri} {source.suite}: {component} for {architecture} was not fetched yet"
-        for component in resolved.components
+        for component in source.components
         for architecture in architectures
         if (component, architecture) not in rows
     ]
