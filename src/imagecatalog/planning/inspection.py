@@ -107,9 +107,8 @@ def _packages_of(
 
 
 def _places_of(c: Connection, number: int) -> tuple[Place, ...]:
-    mine = [item.run_image_id for item in runs.list_alive(c) if item.manifest_id == number]
-    places = runs.list_places(c, mine)
-    return tuple(place for one in mine for place in places.get(one, ()))
+    places = runs.list_places(c, runs.list_named(c, number))
+    return runs.join_places(place for many in places.values() for place in many)
 
 
 def list_images(

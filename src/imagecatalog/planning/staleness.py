@@ -11,7 +11,6 @@ from imagecatalog.domain.answers import (
     STATUS_ORDER,
     OutdatedImage,
     Overview,
-    Place,
     RunningItem,
     Verdict,
 )
@@ -26,7 +25,9 @@ _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
 
 _Key = tuple[int, int, int, int, str, int]
-"""Rank of the status, then how many (negative) security updates, updates, containers; name, number."""
+"""Rank of the status, then how many (negative) security updates, updates, containers; name, number.
+
+For an image that was never met the number is that of the runtime's name for it, negative."""
 
 
 class _Candidate(Struct, frozen=True):
@@ -50,7 +51,7 @@ class _Candidate(Struct, frozen=True):
             -verdict.updates,
             -self.containers,
             self.name,
-            self.number,
+            self.number or -self.run_images[0],
         )
 
 
@@ -183,23 +184,11 @@ def _describe(
                 distro=row.distro if row else None,
                 status=item.verdict.status,
                 reason=item.verdict.reason,
-                running=_join_places(there),
+                running=runs.join_places(there),
                 updates=listed.get(item.judged.pair, ()) if item.judged.pair else (),
             )
         )
     return tuple(described)
-
-
-def _join_places(places: Iterable[Place]) -> tuple[Place, ...]:
-    """One place for each workload, even where it names the image in two ways."""
-    counted: dict[tuple[str, str, str], int] = {}
-    for place in places:
-        key = (place.cluster, place.namespace, place.workload)
-        counted[key] = counted.get(key, 0) + place.containers
-    return tuple(
-        Place(cluster=cluster, namespace=namespace, workload=workload, containers=number)
-        for (cluster, namespace, workload), number in sorted(counted.items())
-    )
 
 
 def running(

@@ -191,6 +191,24 @@ def list_alive(c: Connection, wanted: RunFilter = RunFilter()) -> list[AliveImag
     return [AliveImage(*row) for row in c.execute(query)]
 
 
+def list_named(c: Connection, manifest_id: int) -> list[int]:
+    """Every name by which runtimes ever called an image."""
+    query = select(run_image.c.id).where(run_image.c.manifest_id == manifest_id)
+    return list(c.scalars(query))
+
+
+def join_places(places: Iterable[Place]) -> tuple[Place, ...]:
+    """One place for each workload, even where it names the image in two ways."""
+    counted: dict[tuple[str, str, str], int] = {}
+    for place in places:
+        key = (place.cluster, place.namespace, place.workload)
+        counted[key] = counted.get(key, 0) + place.containers
+    return tuple(
+        Place(cluster=cluster, namespace=namespace, workload=workload, containers=number)
+        for (cluster, namespace, workload), number in sorted(counted.items())
+    )
+
+
 def list_places(
     c: Connection,
     run_images: Sequence[int],
