@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from imagecatalog.cli.options import Invocation, Verb
-from imagecatalog.errors import UsageError
+from imagecatalog.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from imagecatalog.cli.answering import Answering
 
 T = TypeVar("T")
 LISTED = 10
@@ -29,9 +32,9 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time; write 2026-11-20 or 2026-11-20T14:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _places(verb: Callable[..., T]) -> Callable[..., T]:
@@ -71,6 +74,7 @@ def outdated(
         layouts.show_outdated(items, ask, overview, list(answering.health()), _now())
 
     with invocation.answering() as answering:
+        _check_cluster(answering, ask.cluster)
         count = _answer(invocation, OutdatedImage, answering.outdated(ask), show)
     return LISTED if exit_code and count else 0
 
@@ -91,6 +95,7 @@ def running(invocation: Invocation, /, **filters: Any) -> None:
         layouts.show_running(items, ask, list(answering.health()), _now())
 
     with invocation.answering() as answering:
+        _check_cluster(answering, ask.cluster)
         _answer(invocation, RunningItem, answering.running(ask), show)
 
 
@@ -173,6 +178,16 @@ def search(invocation: Invocation, text: str, limit: int) -> None:
 
 
 VERBS = (outdated, running, show, images, search)
+
+
+def _check_cluster(answering: Answering, name: str | None) -> None:
+    """A name written wrongly shall not read as a cluster in which all is well."""
+    if name is None:
+        return
+    known = sorted(one.name for one in answering.health() if one.kind == "cluster")
+    if name not in known:
+        hint = f"known: {', '.join(known)}" if known else "imagecatalog record brings one in"
+        raise NotFound(f"no cluster {name} is known", hint=hint)
 
 
 def _answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
+from imagecatalog.config import hide_secrets
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -66,7 +68,7 @@ def show_outdated(
     """``outdated``; the overview is there when the whole of what runs was asked about."""
     if overview and not overview.running and not items:
         _say("Nothing is known to run yet.")
-        _next("imagecatalog record --clusters NAME:KUBECONFIG")
+        _next("record --clusters NAME:KUBECONFIG")
         return
     _say(_outdated_headline(items, overview) + _rests_on(health, now))
     if not items:
@@ -75,7 +77,7 @@ def show_outdated(
     registry = _usual_registry(item.image for item in items)
     columns = (
         Column("VERDICT"),
-        Column(_image_title(registry), least=22),
+        Column(_image_title(registry), least=22, is_name=True),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
         Column("RUNS IN", least=12),
@@ -86,7 +88,7 @@ def show_outdated(
     if unknown:
         _say(f"\nunknown: {plural(unknown, 'image')}; see imagecatalog outdated --status unknown")
     if items[0].status != "unknown":
-        _next(f"imagecatalog show {_handle(items[0])}", spaced=not unknown)
+        _next(f"show {_handle(items[0])}", spaced=not unknown)
 
 
 def _handle(item: OutdatedImage) -> str:
@@ -176,7 +178,7 @@ def show_running(
     if not items:
         _say(f"Nothing {'ran' if ask.at else 'is known to run'}{moment}.")
         if ask.is_everything and not ask.at:
-            _next("imagecatalog record --clusters NAME:KUBECONFIG")
+            _next("record --clusters NAME:KUBECONFIG")
         return
     _say(
         f"{plural(len(items), 'container')} of {plural(len(images), 'image')} {runs}"
@@ -186,8 +188,8 @@ def show_running(
     columns = (
         Column("CLUSTER"),
         Column("NAMESPACE", least=12),
-        Column("WORKLOAD", least=12),
-        Column(_image_title(registry), least=22),
+        Column("WORKLOAD", least=12, is_name=True),
+        Column(_image_title(registry), least=22, is_name=True),
         Column("VERDICT"),
         Column("SINCE", right=True),
         Column("×", right=True),
@@ -223,7 +225,7 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
     """``images`` without a name: the repositories."""
     if not items:
         _say("No repository is known.")
-        _next("imagecatalog sync https://registry.example.org")
+        _next("sync https://registry.example.org")
         return
     images, running = sum(i.images for i in items), sum(i.running for i in items)
     _say(
@@ -231,7 +233,7 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
         f" {running:,} of them running\n"
     )
     columns = (
-        Column("REPOSITORY", least=12),
+        Column("REPOSITORY", least=12, is_name=True),
         Column("TAGS", right=True),
         Column("IMAGES", right=True),
         Column("RUNNING", right=True),
@@ -250,7 +252,7 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
         for item in items
     ]
     write_table(columns, rows)
-    _next(f"imagecatalog images {items[0].repository}")
+    _next(f"images {items[0].repository}")
 
 
 def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -> None:
@@ -270,7 +272,7 @@ def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -
     )
     write_table(columns, [_image_row(item, now) for item in items])
     if items:
-        _next(f"imagecatalog show {items[0].digest}")
+        _next(f"show {items[0].digest}")
 
 
 def _image_row(item: ImageSummary, now: datetime) -> tuple[str | Cell, ...]:
@@ -317,7 +319,7 @@ def show_image(image: ImageDetail, now: datetime) -> None:
         columns = (
             Column("CLUSTER"),
             Column("NAMESPACE", least=12),
-            Column("WORKLOAD", least=12),
+            Column("WORKLOAD", least=12, is_name=True),
             Column("×", right=True),
         )
         write_table(
@@ -354,9 +356,9 @@ def _write_updates(updates: Iterable[Update]) -> None:
     columns = (
         Column("PACKAGE", least=16),
         Column("ARCH"),
-        Column("INSTALLED", least=18),
-        Column("CANDIDATE", least=18),
-        Column("FROM", least=12),
+        Column("INSTALLED", least=18, is_fact=True),
+        Column("CANDIDATE", least=18, is_fact=True),
+        Column("FROM", least=10),
     )
     rows = [
         (
@@ -395,7 +397,7 @@ def show_holders(items: Sequence[Holder], package: str, below: str | None) -> No
     running = sum(bool(item.running) for item in items)
     _say(f"{plural(len(items), 'image')} with {package}{older}, {running:,} of them running\n")
     columns = (
-        Column("IMAGE", least=22),
+        Column("IMAGE", least=22, is_name=True),
         Column("DIGEST"),
         Column("VERSION", least=12),
         Column("RUNNING", right=True),
@@ -434,4 +436,16 @@ def _next(command: str, *, spaced: bool = True) -> None:
     sys.stdout.flush()
     context = click.get_current_context(silent=True)
     if context is None or not getattr(context.obj, "is_quiet", False):
-        click.echo(("\n" if spaced else "") + f"next: {clean(command)}", err=True)
+        click.echo(("\n" if spaced else "") + f"next: {clean(_command(command))}", err=True)
+
+
+def _command(verb: str) -> str:
+    """A verb as this user has to write it: with the same catalog, if options named that."""
+    context = click.get_current_context(silent=True)
+    flags = getattr(context.obj, "flags", {}) if context else {}
+    options = [
+        f"--{name} {shlex.quote(hide_secrets(str(flags[name])))} "
+        for name in ("config", "database", "server")
+        if flags.get(name)
+    ]
+    return f"imagecatalog {''.join(options)}{verb}"

@@ -6,10 +6,12 @@ Exit status: 0 done; 1 done in part; 2 wrong usage or configuration, or the data
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -21,6 +23,9 @@ from imagecatalog.errors import CatalogError
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """As the shell reports a program that SIGPIPE ended."""
+UNWRITTEN = 1
+"""The disk that stdout leads to is full."""
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 OUR_FAULT = 70
 """EX_SOFTWARE of sysexits.h."""
 
@@ -45,17 +50,30 @@ for _verb in (*operate.VERBS, *ask.VERBS):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` if left out) and return its exit status."""
     invocation = Invocation()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     try:
         status = _run(arguments, invocation)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # what is still buffered would raise again when the interpreter flushes it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        if error.errno not in _UNWRITABLE:
+            raise
+        _tell(f"the answer cannot be written: {error.strerror}", None)
+        return UNWRITTEN
     return status
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # closed by whoever started us: there is nobody to tell
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: Sequence[str] | None, invocation: Invocation) -> int:
@@ -91,7 +109,8 @@ def _run(arguments: Sequence[str] | None, invocation: Invocation) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if invocation.is_debugging:
+        is_unwritten = isinstance(error, OSError) and error.errno in _UNWRITABLE
+        if is_unwritten or invocation.is_debugging:
             raise
         _tell(
             f"something went wrong within imagecatalog: {type(error).__name__}: {error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import signal
@@ -94,6 +95,9 @@ class Dump(click.ParamType[tuple[str, Path]]):
         name, equals, path = value.partition("=")
         if not equals or not name or not path:
             self.fail(f"{value!r} is not NAME=PODS.json", param, ctx)
+        # before anything is read: a file named wrongly is no cluster that failed
+        if not Path(path).exists():
+            self.fail(f"there is no file {path}", param, ctx)
         return name, Path(path)
 
 
@@ -250,9 +254,16 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as problem:
+        hints = {
+            errno.EADDRINUSE: "another one may be running; choose with --port, or --port 0 for any"
+            " free one",
+            errno.EACCES: "ports below 1024 are root's; choose with --port",
+        }
+        # create_server adds to the reason what we say ourselves
+        reason = str(problem.strerror or problem).partition(" (while")[0]
         raise UsageError(
-            f"cannot listen on {host} port {port}: {problem.strerror or problem}",
-            hint="another one may be running; choose with --port, or --port 0 for any free one",
+            f"cannot listen on {host} port {port}: {reason}",
+            hint=hints.get(problem.errno or 0, "--host takes an address of this machine"),
         ) from None
 
 

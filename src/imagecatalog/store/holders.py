@@ -14,7 +14,7 @@ from imagecatalog.store.schema import (
     package_set_chunk,
     package_version,
 )
-from imagecatalog.versions import sort_key
+from imagecatalog.versions import deb
 
 __all__ = ["list_holders", "list_versions"]
 
@@ -52,7 +52,8 @@ def list_holders(
 ) -> Page[Holder]:
     """The images that hold a binary package, the oldest version first.
 
-    ``below`` keeps versions that sort before it in the package's own ecosystem (deb).
+    ``below`` keeps versions that sort before it in the package's own ecosystem (deb). Raises
+    BadName if it is no version.
     """
     place = read_cursor(after, tuple[bytes, int, int, int, int])
     query = (
@@ -62,7 +63,7 @@ def list_holders(
         .order_by(*_ORDER)
     )
     if below is not None:
-        query = query.where(package_version.c.key < sort_key("deb", below))
+        query = query.where(package_version.c.key < deb.key(below))
     if place is not None:
         query = query.where(package_version.c.key >= place[0], tuple_(*_ORDER) > tuple_(*place))
     if limit is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -221,16 +222,62 @@ def test_an_empty_catalog_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", "--database", "c.db", "-q"])
 
     for verb, said, following in [
-        ("outdated", "Nothing is known to run yet.", "imagecatalog record"),
-        ("running", "Nothing is known to run.", "imagecatalog record"),
-        ("images", "No repository is known.", "imagecatalog sync"),
+        ("outdated", "Nothing is known to run yet.", "record"),
+        ("running", "Nothing is known to run.", "record"),
+        ("images", "No repository is known.", "sync"),
     ]:
         assert main([verb, "--database", "c.db"]) == 0
         printed = capsys.readouterr()
         assert printed.out.startswith(said)
-        assert f"next: {following}" in printed.err
+        assert f"next: imagecatalog --database c.db {following}" in printed.err
         assert main([verb, "--database", "c.db", "--quiet"]) == 0
         assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("running --cluster b", 3, "no cluster b is known\nhint: known: a"),
+        ("outdated --cluster b --format json", 3, "no cluster b is known"),
+        ("running --at 0001-01-01T00:00+01:00", 2, "is no time"),
+        ("images --package libc6 --below 1:", 2, "is not a Debian version"),
+        ("record --from-dump b=absent.json", 2, "there is no file absent.json"),
+        ("serve --host 192.0.2.1", 2, "--host takes an address of this machine"),
+    ],
+)
+def test_what_was_written_wrongly_does_not_read_as_all_well(
+    line: str, status: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", "--database", "c.db"])
+    main(["record", "--database", "c.db", "--from-dump", "a=" + dump(tmp_path / "a.json", "x")])
+    capsys.readouterr()
+
+    assert main([*line.split(), "--database", "c.db"]) == status
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_answer_that_cannot_be_written_is_said(form: str) -> None:
+    assert main(["init", "--database", "c.db", "-q"]) == 0
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*COMMAND, "images", "--database", "c.db", "--format", form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("error: the answer cannot be written: No space left on device\n")
+
+
+def test_nobody_need_listen() -> None:
+    closed = "exec >&- 2>&-; exec " + shlex.join([*COMMAND, "init", "--database", "c.db"])
+
+    assert subprocess.run(["/bin/sh", "-c", closed], check=False).returncode == 0
 
 
 def test_a_fault_of_ours_is_a_line_and_with_debug_a_traceback(

@@ -96,6 +96,9 @@ def test_a_shortened_text_fits(text: str, width: int) -> None:
 
 def test_a_shortened_text_keeps_its_end() -> None:
     assert render.shorten("registry.example.org/team/app:1.0", 16) == "re…/team/app:1.0"
+    assert render.shorten("registry.example.org/team/app:1.0", 16, whole_end=True) == (
+        "…rg/team/app:1.0"
+    )
     assert render.measure("日本") == 4
 
 
@@ -212,6 +215,23 @@ def test_the_mark_of_a_change_survives_shortening(monkeypatch: pytest.MonkeyPatc
 
     assert "…" in stream.getvalue()
     assert "u\x1b[1m15\x1b[0m" in stream.getvalue()
+
+
+def test_facts_are_cut_last_and_titles_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    stream = io.StringIO()
+    version = "8:6.9.11.60+dfsg-1.6+deb12u15"
+    name = Column("IMAGE (registry.example.org)", least=10, is_name=True)
+
+    render.write_table(
+        (name, Column("V", least=8, is_fact=True)),
+        [("services/thumbnails:1", version)],
+        stream=stream,
+    )
+
+    title, row = stream.getvalue().splitlines()
+    assert title.split("  ") == ["IMAGE (regis…", "V"]
+    assert row.split("  ") == ["…thumbnails:1", version]
 
 
 def test_long_sentences_are_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
