@@ -56,7 +56,9 @@ def parse_release(text: bytes, where: str) -> Release:
     """
     if len(text) > MAX_SIZE:
         raise TooLarge(where, f"a Release file of more than {MAX_SIZE} bytes")
-    stanza = next(read_stanzas(text.decode("utf-8", "replace").lstrip()), None)
+    # No database takes a zero.
+    decoded = text.decode("utf-8", "replace").replace("\0", "\ufffd")
+    stanza = next(read_stanzas(decoded.lstrip()), None)
     if stanza is None or not {"suite", "codename", "date", *_HASHES} & stanza.fields.keys():
         raise BadDocument(where, "this is not a Release file")
     fields = stanza.fields

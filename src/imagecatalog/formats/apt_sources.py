@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from urllib.parse import unquote
 
 from imagecatalog.domain.apt import AptSource
@@ -155,6 +156,10 @@ def _source(uri: str, suite: str, components: Sequence[str], options: Stanza, at
     for name in _UNREAD:
         if name in options:
             raise BadDocument(at, f"the option {name} is not understood")
+    architectures = (_names(options.get(option)) for option in ("arch", "arch+", "arch-"))
+    for word in (suite, *components, *chain.from_iterable(architectures)):
+        if "\0" in word:  # no database takes it
+            raise BadDocument(at, f"{word[:80]!r} is no name")
     return AptSource(
         uri=uri.rstrip("/"),
         suite=suite,
