@@ -52,7 +52,7 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
 
 
 class Scheduler:
-    """Runs each job when its last good run is longer ago than its interval, one at a time."""
+    """Runs each job when it was last run longer ago than its interval, one at a time."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._catalog = catalog
@@ -79,11 +79,15 @@ class Scheduler:
             self._stopping.wait(_LOOK_EVERY)
 
     def _first_run(self, job: Job) -> datetime:
-        with self._catalog.read() as c:
-            known = {item.name: item for item in health.list_health(c) if item.kind == "job"}
-        last = known[job.name].last_tried if job.name in known else None
-        due = utc_now() if last is None else last + job.every
-        self._note_next(job, due)
+        try:
+            with self._catalog.read() as c:
+                known = {item.name: item for item in health.list_health(c) if item.kind == "job"}
+            last = known[job.name].last_tried if job.name in known else None
+            due = utc_now() if last is None else last + job.every
+            self._note_next(job, due)
+        except CatalogError as error:
+            _log.error("job %s: %s", job.name, error.message)
+            return utc_now()
         return due
 
     def _note_next(self, job: Job, due: datetime) -> None:
