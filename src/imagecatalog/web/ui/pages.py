@@ -117,7 +117,8 @@ def show_repositories(request: Request) -> Response:
     service = service_of(request)
     with service.read() as c:
         page = questions.ask_repositories(c, ask, service.clock())
-    return render(request, "repositories.html", ask=ask, page=page)
+        overview = staleness.overview(c, now=service.clock())
+    return render(request, "repositories.html", ask=ask, page=page, overview=overview)
 
 
 @router.get("/images/{name:path}")
