@@ -50,7 +50,8 @@ RESUMES = 8
 _log = logging.getLogger(__name__)
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _CATALOG_SCOPE = "registry:catalog:*"
-_CLOSED = frozenset({401, 403, 404, 405})
+_UNAUTHORIZED = 401
+_CLOSED = frozenset({_UNAUTHORIZED, 403, 404, 405})
 _HUB_HOSTS = frozenset({DEFAULT_REGISTRY, "index.docker.io", "registry-1.docker.io"})
 _HUB_API = "registry-1.docker.io"
 _GLOB = re.compile(r"[*?\[]")
@@ -221,11 +222,7 @@ class Registry:
         found = 0
         for answer in self._pages("/v2/_catalog", _CATALOG_SCOPE, allow=_CLOSED):
             if answer.status in _CLOSED:
-                raise AccessDenied(
-                    f"{self._name} does not list its repositories ({answer.status})",
-                    hint="Name them as `repositories` in its [[registry]]; "
-                    + login_hint(self._name),
-                )
+                raise self._closed(answer.status)
             page = decode_json(answer.body, _Catalog, f"catalog of {self._name}", limit=BODY_LIMIT)
             for path in page.repositories or ():
                 found += 1
@@ -233,6 +230,17 @@ class Registry:
                     raise TooManyEntries(self._name, f"more than {NAMES_LIMIT} repositories")
                 if any(fnmatchcase(path, glob) for glob in globs):
                     yield path
+
+    def _closed(self, status: int) -> AccessDenied:
+        hints = [
+            "Name them as `repositories` in its [[registry]].",
+            login_hint(self._name),
+        ]
+        reason = "does not list its repositories"
+        if status == _UNAUTHORIZED:
+            reason = f"{reason}: it wants other credentials"
+            hints.reverse()
+        return AccessDenied(f"{self._name} {reason} ({status})", hint=" Or: ".join(hints))
 
     def _pages(self, path: str, scope: str, *, allow: Collection[int] = ()) -> Iterator[Answer]:
         """Yield every page of a list; raise ``SourceUnavailable`` if they never end."""
