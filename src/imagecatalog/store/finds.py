@@ -27,14 +27,16 @@ def find_tags(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
     path, colon, name = text.rpartition(":")
     if not colon or not path:
         return []
+    points = select(tag_period.c.tag_id).where(
+        tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)
+    )
     query = (
         select(repository.c.name, tag.c.name)
         .join(tag, tag.c.repository_id == repository.c.id)
-        .join(tag_period, tag_period.c.tag_id == tag.c.id)
         .where(
             repository.c.name.icontains(path, autoescape=True),
             tag.c.name.istartswith(name, autoescape=True),
-            tag_period.c.until.is_(None),
+            points.exists(),
         )
         .order_by(repository.c.name, tag.c.name.desc())
         .limit(limit)

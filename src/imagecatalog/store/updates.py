@@ -278,7 +278,8 @@ def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum
             )
             .where(
                 package_set_chunk.c.set_id.in_(batch),
-                package_update.c.setup_id == setup_id,
+                # From the sets to their updates: SQLite would go through all of the set-up's.
+                package_update.c.setup_id == setup_id + 0 * package_chunk_member.c.chunk_id,
                 package_update.c.candidate.is_not(None),
             )
         )
