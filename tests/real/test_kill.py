@@ -27,7 +27,7 @@ from small_fleet import SmallFleet
 
 from imagecatalog.planning.staleness import outdated, running
 from imagecatalog.store.engine import Catalog
-from imagecatalog.store.images import list_repositories, tag_history
+from imagecatalog.store.repositories import list_repositories, tag_history
 
 pytestmark = pytest.mark.real
 

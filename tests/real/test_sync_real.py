@@ -19,7 +19,7 @@ from imagecatalog.domain.refs import Digest
 from imagecatalog.jobs.sync import sync
 from imagecatalog.planning.inspection import image_detail, list_images
 from imagecatalog.sources.registry import Registry
-from imagecatalog.store import images
+from imagecatalog.store import repositories
 from imagecatalog.store.engine import Catalog
 
 pytestmark = pytest.mark.real
@@ -96,7 +96,7 @@ def test_tags_move_and_images_go_and_nothing_is_forgotten(
     gone = START + timedelta(hours=2)
     _sync(catalog, docker_registry, gone)
     with catalog.read() as c:
-        periods = [(p.tag, p.since, p.until) for p in images.tag_history(c, name)]
+        periods = [(p.tag, p.since, p.until) for p in repositories.tag_history(c, name)]
         assert periods == [
             ("live", moved, None),
             ("live", START, moved),

@@ -18,7 +18,7 @@ from imagecatalog.domain.images import ImageManifest
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching.updates import judge
 from imagecatalog.planning.verdicts import judge_images
-from imagecatalog.store import apt, images, layers, runs, updates
+from imagecatalog.store import apt, layers, repositories, runs, updates
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
 
@@ -94,7 +94,7 @@ def test_one_repository_synced_twice(catalog: Catalog, put_image: PutImage) -> N
         lambda c: ingest.record_repository(c, APP, {"1": new}, [new], [], now=LATER),
     )
     with catalog.read() as c:
-        assert [period.since for period in images.tag_history(c, APP)] == [
+        assert [period.since for period in repositories.tag_history(c, APP)] == [
             NOON,
             NOON - timedelta(hours=1),
         ]

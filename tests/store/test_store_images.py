@@ -12,7 +12,7 @@ from imagecatalog.domain.contents import LayerEntry, LayerReading, PackageDataba
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.planning.inspection import image_detail, list_images
-from imagecatalog.store import images, layers, lookups
+from imagecatalog.store import images, layers, lookups, repositories
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.shelf import Shelf
 
@@ -34,7 +34,7 @@ def test_tags_keep_what_they_pointed_to(catalog: Catalog, put_image: PutImage) -
         last = NOON + 2 * HOUR
         ingest.record_repository(c, APP, {"2": two}, [two], [one], now=last)
     with catalog.read() as c:
-        periods = [(p.tag, p.digest, p.since, p.until) for p in images.tag_history(c, APP)]
+        periods = [(p.tag, p.digest, p.since, p.until) for p in repositories.tag_history(c, APP)]
         assert periods == [
             ("1", digest("one"), NOON, last),
             ("2", digest("two"), later, None),
@@ -49,7 +49,7 @@ def test_tags_keep_what_they_pointed_to(catalog: Catalog, put_image: PutImage) -
             digest("one"),
             digest("two"),
         }
-        summary = images.list_repositories(c).items[0]
+        summary = repositories.list_repositories(c).items[0]
         assert (summary.repository, summary.tags, summary.images) == (APP, 1, 2)
 
 
@@ -58,9 +58,9 @@ def test_an_image_that_comes_back_is_no_longer_gone(catalog: Catalog, put_image:
         one = put_image(c, "one")
         ingest.record_repository(c, APP, {"1": one}, [one], [], now=NOON)
         ingest.record_repository(c, APP, {}, [], [one], now=NOON + HOUR)
-        assert images.list_present(c, APP) == {}
+        assert repositories.list_present(c, APP) == {}
         ingest.record_repository(c, APP, {"1": one}, [one], [], now=NOON + 2 * HOUR)
-        assert images.list_present(c, APP) == {digest("one"): one}
+        assert repositories.list_present(c, APP) == {digest("one"): one}
 
 
 def test_an_image_is_found_by_each_of_its_names(catalog: Catalog, put_image: PutImage) -> None:

@@ -11,7 +11,7 @@ from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.refs import Digest
-from imagecatalog.store import apt, images, layers, packages, updates
+from imagecatalog.store import apt, images, layers, packages, repositories, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.shelf import Shelf
 
@@ -117,7 +117,7 @@ def record_repository(
     now: datetime,
 ) -> None:
     """Write what a repository holds now: its tags, and which manifests came and went."""
-    number = images.put_repository(c, name)
-    images.mark_present(c, number, present)
-    images.mark_gone(c, number, gone, now=now)
-    images.point_tags(c, number, tags, now=now)
+    number = repositories.put_repository(c, name)
+    repositories.mark_present(c, number, present)
+    repositories.mark_gone(c, number, gone, now=now)
+    repositories.point_tags(c, number, tags, now=now)

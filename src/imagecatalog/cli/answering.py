@@ -20,7 +20,7 @@ from imagecatalog.domain.answers import (
     SearchHit,
 )
 from imagecatalog.planning import inspection, search, staleness
-from imagecatalog.store import health, holders, images
+from imagecatalog.store import health, holders, repositories
 from imagecatalog.store.engine import Connection
 
 
@@ -131,7 +131,7 @@ class LocalCatalog:
 
     def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
         """By name."""
-        return images.list_repositories(self._c, search=search, limit=limit).items
+        return repositories.list_repositories(self._c, search=search, limit=limit).items
 
     def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
         """Of one repository; raises NotFound for an unknown one."""

@@ -25,7 +25,7 @@ from imagecatalog.matching import updates
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.open import open_source
 from imagecatalog.sources.registry import Registry
-from imagecatalog.store import health, images
+from imagecatalog.store import health, images, repositories
 from imagecatalog.store.engine import Catalog
 
 _SIDE_BY_SIDE = 8
@@ -138,7 +138,7 @@ class _Crawl:
         if not isinstance(self._source, Registry):
             return set()
         with self._catalog.read() as c:
-            known = images.list_repository_names(c, self._source.name + "/")
+            known = repositories.list_repository_names(c, self._source.name + "/")
         return {name for name in known.keys() - names if self._source.covers(name)}
 
     def _sync_repository(self, name: str) -> Report:
@@ -179,9 +179,9 @@ class _Crawl:
 
     def _write(self, name: str, targets: dict[str, int], failed: list[Failure]) -> None:
         with self._catalog.read() as c:
-            current = images.list_current_tags(c, name)
+            current = repositories.list_current_tags(c, name)
             members = images.list_members(c, set(targets.values()))
-            before = images.list_present(c, name)
+            before = repositories.list_present(c, name)
         # What could not be read keeps its place: a fault is not a deletion.
         subjects = {failure.subject for failure in failed}
         kept = {tag: number for tag, number in current.items() if f"{name}:{tag}" in subjects}

@@ -16,7 +16,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.errors import NotFound
 from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
-from imagecatalog.store import apt, images, lookups, packages, runs, tags, updates
+from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 
@@ -123,7 +123,9 @@ def list_images(
 
     Those that are gone are there too. Raises NotFound for a repository never met.
     """
-    if repository is not None and repository not in images.list_repository_names(c, repository):
+    if repository is not None and repository not in repositories.list_repository_names(
+        c, repository
+    ):
         raise NotFound(
             f"no repository {repository} is known", hint="imagecatalog images lists them"
         )

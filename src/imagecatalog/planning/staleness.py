@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -15,11 +15,13 @@ from imagecatalog.domain.answers import (
     Verdict,
 )
 from imagecatalog.domain.refs import parse_image_id
+from imagecatalog.errors import BadName
 from imagecatalog.planning.verdicts import JudgedImage, judge_images, judge_running
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.page import Page, make_cursor, read_cursor
-from imagecatalog.store.runs import AliveImage, RunFilter
+from imagecatalog.store.runs import AliveImage, RunFilter, RunRow
 
 _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
@@ -204,8 +206,10 @@ def running(
 ) -> Page[RunningItem]:
     """Containers that run, or ran at a moment: by cluster, namespace, workload, pod, container.
 
-    ``image`` keeps those whose image's name contains it.
+    ``image`` keeps those whose image's name contains it. Raises BadName for a moment to come.
     """
+    if at is not None and at > now:
+        raise BadName(f"{at:%Y-%m-%d %H:%M} UTC has yet to come", hint="ask about a past moment")
     wanted = RunFilter(cluster=cluster, namespace=namespace, at=at)
     alive = {item.run_image_id: item for item in runs.list_alive(c, wanted)}
     chosen = None
@@ -221,31 +225,7 @@ def running(
     numbers = {item.manifest_id for item in shown if item.manifest_id is not None}
     judged = judge_images(c, numbers, now=now)
     known = lookups.list_images(c, numbers | {item.index_id for item in shown if item.index_id})
-    items = []
-    for row in rows:
-        item = alive[row.run_image_id]
-        image_row = known.get(item.manifest_id or 0)
-        index_row = known.get(item.index_id or 0)
-        verdict = judged[image_row.id].verdict if image_row else never_met(item)
-        items.append(
-            RunningItem(
-                cluster=row.cluster,
-                namespace=row.namespace,
-                workload=row.workload,
-                pod_name=row.pod_name,
-                container=row.container,
-                kind=row.kind,
-                image=item.image,
-                digest=str(image_row.digest) if image_row else _reported_digest(item),
-                since=row.since,
-                seen=row.seen,
-                known=image_row is not None,
-                index_digest=str(index_row.digest) if index_row else None,
-                platform=image_row.platform if image_row else None,
-                status=verdict.status,
-                reason=verdict.reason,
-            )
-        )
+    items = tuple(_running_item(row, alive[row.run_image_id], known, judged) for row in rows)
     last = rows[-1] if rows else None
     cursor = (
         make_cursor(
@@ -254,4 +234,32 @@ def running(
         if more and last
         else None
     )
-    return Page(tuple(items), cursor)
+    return Page(items, cursor)
+
+
+def _running_item(
+    row: RunRow,
+    item: AliveImage,
+    known: Mapping[int, ImageRow],
+    judged: Mapping[int, JudgedImage],
+) -> RunningItem:
+    image = known.get(item.manifest_id or 0)
+    index = known.get(item.index_id or 0)
+    verdict = judged[image.id].verdict if image else never_met(item)
+    return RunningItem(
+        cluster=row.cluster,
+        namespace=row.namespace,
+        workload=row.workload,
+        pod_name=row.pod_name,
+        container=row.container,
+        kind=row.kind,
+        image=item.image,
+        digest=str(image.digest) if image else _reported_digest(item),
+        since=row.since,
+        seen=row.seen,
+        known=image is not None,
+        index_digest=str(index.digest) if index else None,
+        platform=image.platform if image else None,
+        status=verdict.status,
+        reason=verdict.reason,
+    )

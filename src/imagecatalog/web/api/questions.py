@@ -12,7 +12,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
 )
 from imagecatalog.planning import inspection, staleness
-from imagecatalog.store import holders, images
+from imagecatalog.store import holders, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
 from imagecatalog.web.api.schemas import (
@@ -66,7 +66,7 @@ def ask_repositories(
     c: Connection, ask: RepositoriesQuestion, _now: datetime
 ) -> Page[RepositorySummary]:
     """Repositories by name."""
-    return images.list_repositories(
+    return repositories.list_repositories(
         c, search=ask.search, limit=ask.limit or USUAL_PAGE, after=ask.after
     )
 

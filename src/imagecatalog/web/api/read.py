@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from imagecatalog.domain import answers
 from imagecatalog.planning import inspection, search, staleness
-from imagecatalog.store import health, images
+from imagecatalog.store import health, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
 from imagecatalog.web.api import questions
@@ -209,7 +209,9 @@ def list_repositories(request: Request, ask: Annotated[RepositoriesQuestion, Que
 @_many("/repositories/{name:path}/tags", answers.TagPeriod)
 def list_tags(request: Request, name: Name, ask: Annotated[TableQuestion, Query()]) -> Response:
     """What each tag of a repository points to and pointed to; one page."""
-    return _send_whole(request, answers.TagPeriod, ask, lambda c, _now: images.tag_history(c, name))
+    return _send_whole(
+        request, answers.TagPeriod, ask, lambda c, _now: repositories.tag_history(c, name)
+    )
 
 
 @_many("/packages/{name}/images", answers.Holder)

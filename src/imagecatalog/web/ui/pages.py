@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
 from imagecatalog.planning import inspection, search, staleness
-from imagecatalog.store import health, holders, images
+from imagecatalog.store import health, holders, repositories
 from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
     HoldersQuestion,
@@ -129,7 +129,7 @@ def show_repository(request: Request, name: Name) -> Response:
     service = service_of(request)
     ask = read_question(request, ImagesQuestion, repository=name, limit=IMAGE_ROWS)
     with service.read() as c:
-        history = images.tag_history(c, name)
+        history = repositories.tag_history(c, name)
         page = questions.ask_images(c, ask, service.clock())
     return render(request, "repository.html", name=name, page=page, ask=ask, history=history)
 
