@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from imagecatalog.errors import ConfigError
+from imagecatalog.errors import ConfigError, hide_secrets
 
 DATABASE_VARIABLE = "IMAGE_CATALOG_DB"
 CLUSTERS_VARIABLE = "IMAGE_CATALOG_KUBERNETES_CLUSTERS"
@@ -32,14 +32,7 @@ FEEDS = ("apt", "debian-tracker", "osv", "alpine-secdb", "kev", "epss", "vex", "
 MAX_FILE = 1 << 20
 
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_URL_SECRET = re.compile(r"(\w://[^:@/\s'\"]*:)[^\s'\"]*@")
-_QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'\"]+", re.I)
 _DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
-
-
-def hide_secrets(text: str) -> str:
-    """The text with the passwords of URLs in it replaced by ``***``; hides too much over too little."""
-    return _QUERY_SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
 
 
 class ClusterSetting(Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,12 +32,22 @@ Each has a stable ``code``, an HTTP status, an exit status, a sentence and, wher
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
 def clean_text(text: str) -> str:
     """The text as every database and terminal takes it: no zero byte, no half of a surrogate."""
     return text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
+_URL_SECRET = re.compile(r"(\w://[^:@/\s'\"]*:)[^\s'\"]*@")
+_QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'\"]+", re.I)
+
+
+def hide_secrets(text: str) -> str:
+    """The text with the passwords of URLs in it replaced by ``***``; hides too much over too little."""
+    return _QUERY_SECRET.sub(r"\1***", _URL_SECRET.sub(r"\1***@", text))
 
 
 class CatalogError(Exception):
@@ -48,7 +58,7 @@ class CatalogError(Exception):
     exit_status: ClassVar[int] = 2
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        message = clean_text(message)
+        message = hide_secrets(clean_text(message))
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -8,7 +8,7 @@ import pytest
 from tests_store import NOON, SETUP, PutImage, digest, package
 
 from imagecatalog.catalog import timeline
-from imagecatalog.domain.apt import AptSetup, ReleaseFacts
+from imagecatalog.domain.apt import AptSetup, AptSource, ReleaseFacts
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching.updates import judge, trust_of
@@ -216,3 +216,16 @@ def test_pages_of_outdated_are_the_whole(catalog: Catalog, put_image: PutImage) 
         everything = outdated(c, now=NOON, all_images=True).items
         assert [item.status for item in everything].count("current") == 0
         assert len(everything) == 9
+
+
+def test_a_password_in_an_image_s_sources_is_shown_to_nobody(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    address = "https://reader:sesame@apt.example.org/debian"
+    setup = AptSetup(("amd64",), (AptSource(address, "bookworm", ("main",), trusted=True),))
+    with catalog.write() as c:
+        put_image(c, "one", [package("ssl")], setup=setup)
+        judge(c)
+        shown = repr(image_detail(c, digest("one"), now=NOON))
+    assert "apt.example.org" in shown
+    assert "sesame" not in shown

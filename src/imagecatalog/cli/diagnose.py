@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from imagecatalog.config import ClusterSetting, RegistrySetting, Settings, hide_secrets
-from imagecatalog.errors import CatalogError, UsageError
+from imagecatalog.config import ClusterSetting, RegistrySetting, Settings
+from imagecatalog.errors import CatalogError, UsageError, hide_secrets
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
 

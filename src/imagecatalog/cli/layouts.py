@@ -25,7 +25,6 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
-from imagecatalog.config import hide_secrets
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -40,6 +39,7 @@ from imagecatalog.domain.answers import (
     Status,
     Update,
 )
+from imagecatalog.errors import hide_secrets
 
 _VERDICTS: dict[Status, tuple[str, str, str]] = {
     "security-update": ("▲", "security", "red"),

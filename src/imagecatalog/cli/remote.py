@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct
 
 from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
-from imagecatalog.config import hide_secrets
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -24,7 +23,14 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
-from imagecatalog.errors import BadDocument, CatalogError, NotFound, SourceUnavailable, UsageError
+from imagecatalog.errors import (
+    BadDocument,
+    CatalogError,
+    NotFound,
+    SourceUnavailable,
+    UsageError,
+    hide_secrets,
+)
 from imagecatalog.sources.http import Answer, Http
 from imagecatalog.store.page import Page
 

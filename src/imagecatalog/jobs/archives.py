@@ -15,7 +15,7 @@ from imagecatalog.catalog import ingest
 from imagecatalog.config import Settings
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
 from imagecatalog.domain.packages import Package
-from imagecatalog.errors import BadDocument, CatalogError, ConfigError, DatabaseError
+from imagecatalog.errors import BadDocument, CatalogError, ConfigError, DatabaseError, hide_secrets
 from imagecatalog.formats.apt_sources import parse_sources
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural
 from imagecatalog.matching import updates
@@ -56,7 +56,7 @@ class _Wanted(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"{self.source.uri} {self.source.suite}"
+        return hide_secrets(f"{self.source.uri} {self.source.suite}")
 
 
 class _Try(Struct, frozen=True):

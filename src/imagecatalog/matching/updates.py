@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
+from imagecatalog.errors import hide_secrets
 from imagecatalog.matching.candidates import Available, Policy
 from imagecatalog.store import apt, counts, updates
 from imagecatalog.store.apt import ReleaseRow, SetupRow
@@ -81,7 +82,7 @@ def _archives(c: Connection, setup: AptSetup) -> tuple[list[_Archive], list[str]
         source = written.resolve(setup.architectures)
         release = apt.find_release(c, source.uri, source.suite, trust_of(source, setup.keyrings))
         if release is None:
-            problems.append(f"{source.uri} {source.suite} was never fetched")
+            problems.append(f"{hide_secrets(source.uri)} {source.suite} was never fetched")
             moments.append(None)
             continue
         if release.problem:
@@ -111,7 +112,7 @@ def _choose_indices(
     ]
     problems = [row.problem for row in chosen if row.problem]
     problems += [
-        f"{source.uri} {source.suite}: {component} for {architecture} was not fetched yet"
+        f"{hide_secrets(source.uri)} {source.suite}: {component} for {architecture} was not fetched yet"
         for component in source.components
         for architecture in architectures
         if (component, architecture) not in rows

@@ -13,7 +13,8 @@ from imagecatalog.domain.answers import (
     TagPeriod,
     Update,
 )
-from imagecatalog.errors import NotFound
+from imagecatalog.domain.apt import AptSetup
+from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
@@ -57,8 +58,13 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
             for item in lookups.list_layers(c, number)
         ),
         running=_places_of(c, number),
-        apt_sources=tuple(format_source(source) for source in setup.sources) if setup else (),
+        apt_sources=_describe_sources(setup),
     )
+
+
+def _describe_sources(setup: AptSetup | None) -> tuple[str, ...]:
+    """A line for each source; a password in an address is nobody else's to know."""
+    return tuple(hide_secrets(format_source(source)) for source in setup.sources) if setup else ()
 
 
 def _gone(repositories: list[tuple[str, datetime | None]]) -> datetime | None:

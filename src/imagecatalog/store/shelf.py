@@ -6,7 +6,7 @@ from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Digest
 
-_ROOM = 500_000
+_ROOM = 100_000
 
 
 class Shelf:
@@ -34,5 +34,5 @@ class Shelf:
     def make_room(self) -> None:
         """Forget all if it grew too large to keep."""
         largest = max(len(self.versions), len(self.chunks), len(self.enrolled), len(self.layers))
-        if largest > _ROOM or len(self.set_chunks) > _ROOM // 10:
+        if largest > _ROOM or len(self.set_chunks) > _ROOM // 10 or len(self.setups) > _ROOM // 100:
             self.forget()
