@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from imagecatalog import config
-from imagecatalog.config import ClusterSetting, Settings, hide_secrets, load_settings
-from imagecatalog.errors import ConfigError
+from imagecatalog.config import ClusterSetting, Settings, load_settings
+from imagecatalog.errors import ConfigError, hide_secrets
 
 WHOLE = """
 database = "catalog.sqlite"

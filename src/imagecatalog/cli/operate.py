@@ -33,7 +33,7 @@ IN_PART = 1
 @click.pass_obj
 def init(invocation: Invocation) -> None:
     """Create the database, or bring it to this release."""
-    from imagecatalog.config import hide_secrets
+    from imagecatalog.errors import hide_secrets
     from imagecatalog.store.engine import initialise
 
     settings = invocation.settings()
