@@ -140,9 +140,12 @@ def test_bad_dumps_end_nothing_and_stop_nobody(command: CommandLine, tmp_path: P
     for case, name in names.items():
         (tmp_path / f"{name}.json").write_bytes(DUMPS[case])
     line = [f"--from-dump={name}={tmp_path / name}.json" for name in names.values()]
-    line += [f"--from-dump=good={tmp_path / 'good.json'}", "--from-dump=absent=nowhere.json"]
+    line.append(f"--from-dump=good={tmp_path / 'good.json'}")
+    refused = command.run("record", *line, "--from-dump=absent=nowhere.json", expect=2)
+    assert "there is no file nowhere.json" in refused.err  # a word that is wrong: nothing is read
+    command.run("running", "--cluster", "good", expect=3)  # not even known
     said = command.run("record", *line, expect=1)
-    for case, name in (*names.items(), ("absent", "absent")):
+    for case, name in names.items():
         assert f"failed: cluster {name}" in said.err, case
     for name in (*names.values(), "good"):
         assert running(command, name) == ["good-1"]  # as it was when last it could be seen
