@@ -128,7 +128,7 @@ def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list
         grouped.setdefault(key, []).append(item)
     candidates = [
         _Candidate(
-            name=max(items, key=lambda item: (item.containers, item.image)).image,
+            name=_usual_name(items),
             number=number or 0,
             judged=judged[number] if number is not None else JudgedImage(never_met(items[0]), None),
             run_images=tuple(item.run_image_id for item in items),
@@ -137,6 +137,13 @@ def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list
         for (number, _, _), items in grouped.items()
     ]
     return sorted(candidates, key=lambda item: item.key)
+
+
+def _usual_name(items: Sequence[AliveImage]) -> str:
+    """The name by which most containers run an image."""
+    if len(items) == 1:
+        return items[0].image
+    return max(items, key=lambda item: (item.containers, item.image)).image
 
 
 def never_met(item: AliveImage) -> Verdict:

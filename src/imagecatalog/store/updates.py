@@ -298,18 +298,20 @@ def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Updat
     by_setup: dict[int, set[int]] = {}
     for (setup_id, _), found in sums.items():
         by_setup.setdefault(setup_id, set()).update(found.members)
-    updates: dict[Pair, Update] = {}
+    items: dict[int, dict[int, Update]] = {}
     for setup_id, numbers in by_setup.items():
-        for batch in batches(numbers):
-            for number, item in _read_updates(c, setup_id, batch):
-                updates[setup_id, number] = item
+        read = [pair for batch in batches(numbers) for pair in _read_updates(c, setup_id, batch)]
+        # Sorted once for all sets: dictionaries keep the order, and sets share most updates.
+        read.sort(key=lambda pair: (not pair[1].security, pair[1].package, pair[1].arch))
+        items[setup_id] = dict(read)
     held = list_held(c, {set_id for _, set_id in sums})
     answers = {}
     for (setup_id, set_id), found in sums.items():
-        holds = held.get(set_id, ())
-        items = [_hold(updates[setup_id, number], holds) for number in found.members]
-        items.sort(key=lambda item: (not item.security, item.package, item.arch))
-        answers[setup_id, set_id] = tuple(items)
+        members, holds = set(found.members), held.get(set_id)
+        listed = (item for number, item in items.get(setup_id, {}).items() if number in members)
+        answers[setup_id, set_id] = (
+            tuple(_hold(item, holds) for item in listed) if holds else tuple(listed)
+        )
     return answers
 
 
