@@ -17,6 +17,7 @@ from sqlalchemy import URL, event, make_url
 from tests_store import NOON, PutImage, package
 
 from imagecatalog.errors import (
+    BadName,
     DatabaseError,
     DatabaseFull,
     DatabaseLocked,
@@ -25,7 +26,7 @@ from imagecatalog.errors import (
     DatabaseTooNew,
     NotADatabase,
 )
-from imagecatalog.store import engine, health
+from imagecatalog.store import engine, health, repositories
 from imagecatalog.store.engine import Catalog, initialise
 
 Make = Callable[..., str]
@@ -273,3 +274,17 @@ def test_a_server_that_goes_away_comes_back(url: URL, postgresql_server: str) ->
         assert names(catalog) == []
         write(catalog)
         assert names(catalog) == ["x"]
+
+
+def test_a_text_that_no_database_can_hold_is_a_wrong_word(catalog: Catalog) -> None:
+    with pytest.raises(BadName, match="UTF-8"), catalog.read() as c:
+        repositories.list_repositories(c, search="\udcff")
+
+
+def test_sources_that_nobody_names_any_more_are_forgotten(catalog: Catalog) -> None:
+    with catalog.write() as c:
+        for name in ("apt", "apt a", "apt b"):
+            health.note_try(c, "feed", name, at=NOON, seconds=1.0)
+        health.note_try(c, "registry", "apt c", at=NOON, seconds=1.0)
+        health.forget_others(c, "feed", "apt ", {"apt b"})
+        assert [item.name for item in health.list_health(c)] == ["apt", "apt b", "apt c"]

@@ -117,6 +117,7 @@ def refresh_archives(
 
 def _note(c: Connection, tries: Sequence[_Try]) -> None:
     """Write how each suite went; one that was fetched by several sets of keys is as well as the worst."""
+    health.forget_others(c, "feed", "apt ", {f"apt {item.name}" for item in tries})
     for item in sorted(tries, key=lambda item: item.failure is not None):
         health.note_try(
             c,

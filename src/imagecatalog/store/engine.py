@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import QueuePool
 
 from imagecatalog.errors import (
+    BadName,
     ConfigError,
     DatabaseError,
     DatabaseFull,
@@ -279,6 +280,8 @@ def _told(url: URL) -> Iterator[None]:
     """Turn the driver's errors into sentences; those that are a fault of ours pass."""
     try:
         yield
+    except UnicodeEncodeError:
+        raise BadName("a text that is asked for is not UTF-8", hint="write it anew") from None
     except (IntegrityError, DataError):
         raise
     except DBAPIError as error:
