@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import shlex
 import signal
 import socket
 import sys
@@ -164,7 +165,10 @@ def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_se
     with show_progress(is_quiet=invocation.is_quiet) as progress:
         settings, report = run_demo(directory.absolute(), now=_now, progress=progress)
     status = _tell(invocation, report)
-    _remark(invocation, f"ask it: imagecatalog --config {settings.config_file} outdated")
+    _remark(
+        invocation,
+        f"ask it: imagecatalog --config {shlex.quote(settings.config_file or '')} outdated",
+    )
     if not no_serve:
         with closing(Catalog.open(settings.database)) as catalog:
             _serve(invocation, settings, catalog, host, port, with_jobs=True)
