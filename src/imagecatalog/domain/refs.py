@@ -297,13 +297,13 @@ def encode_hook(value: Any) -> Any:
     """``enc_hook`` of msgspec for structs that hold a ``Digest``: its text."""
     if isinstance(value, Digest):
         return str(value)
-    raise NotImplementedError(f"no encoder for {type(value).__name__}")
+    raise TypeError(f"no encoder for {type(value).__name__}")
 
 
 def decode_hook(kind: type[Any], value: Any) -> Any:
     """``dec_hook`` of msgspec for structs that hold a ``Digest``; raises ``BadName``."""
     if not issubclass(kind, Digest):
-        raise NotImplementedError(f"no decoder for {kind.__name__}")
+        raise TypeError(f"no decoder for {kind.__name__}")
     if not isinstance(value, str):
         raise TypeError("a digest is a text")  # which msgspec turns into a ValidationError
     return kind(value)

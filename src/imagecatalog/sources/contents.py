@@ -17,7 +17,7 @@ from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BadDocument, TooSlow
 from imagecatalog.formats.layer import READER_VERSION, WANTED_FILES, WANTED_FOLDERS, read_layer
 from imagecatalog.sources.interface import ImageSource
-from imagecatalog.sources.root import describe_root
+from imagecatalog.sources.rootfs import describe_root
 
 _LAYERS = 1000
 """Layers of an image; overlay file systems take half as many."""

@@ -16,7 +16,7 @@ from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import DigestMismatch, Missing, Truncated
 from imagecatalog.formats.layer import READER_VERSION
 from imagecatalog.sources.contents import read_contents
-from imagecatalog.sources.root import list_architectures
+from imagecatalog.sources.rootfs import list_architectures
 
 if sys.version_info >= (3, 14):
     from compression import zstd
