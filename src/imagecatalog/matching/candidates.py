@@ -49,19 +49,6 @@ class Choice(Struct, frozen=True):
     """Label and codename of the archive that has the candidate, a security one if any has."""
 
 
-def choose_update(
-    installed: Package,
-    available: Sequence[Available],
-    pins: Sequence[AptPin],
-    native: str | None = None,
-) -> Choice | None:
-    """The update of one package; for many packages of one set-up make a ``Policy`` once.
-
-    ``native`` is dpkg's architecture, the package's own if it is left out.
-    """
-    return Policy(pins, native or installed.arch).choose(installed, available)
-
-
 class _File(Struct, frozen=True):
     """What pins can ask of the place that a version comes from."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from imagecatalog.domain.apt import AptPin, ReleaseFacts
 from imagecatalog.domain.packages import Package
-from imagecatalog.matching.candidates import Available, Choice, Policy, choose_update
+from imagecatalog.matching.candidates import Available, Choice, Policy
 from imagecatalog.versions.deb import sort_key
 
 MAIN = ReleaseFacts(origin="Debian", label="Debian", suite="stable", codename="bookworm")
@@ -39,7 +39,7 @@ def offer(version: str, release: ReleaseFacts = MAIN, site: str = "") -> Availab
 
 
 def choose(version: str, *offers: Available, pins: tuple[AptPin, ...] = ()) -> Choice | None:
-    return choose_update(installed(version), offers, pins, "amd64")
+    return Policy(pins, "amd64").choose(installed(version), offers)
 
 
 def test_security_and_origin() -> None:
