@@ -72,6 +72,7 @@ def record_images(
                 set_id=set_id,
                 unknown=contents.unknown,
                 reader=reader,
+                labels=record.manifest.annotations | record.config.labels,
             )
         )
     numbers = images.put_images(c, shelf, facts, now=now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +13,14 @@ from sqlalchemy import Connection, and_, func, or_, select
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
+from imagecatalog.store.chains import put_chains
 from imagecatalog.store.dialect import batches, insert_new, upsert
+from imagecatalog.store.labels import put_labels
 from imagecatalog.store.layers import put_layers
 from imagecatalog.store.schema import (
     distro,
     index_member,
     manifest,
-    manifest_layer,
     repository,
     repository_manifest,
     run,
@@ -70,6 +71,8 @@ class ImageFacts(Struct, frozen=True, kw_only=True):
     set_id: int | None = None
     unknown: Unknown | None = None
     reader: int | None = None
+    labels: Mapping[str, str] = {}
+    """Of its configuration and its manifest's annotations."""
 
 
 def put_distro(c: Connection, shelf: Shelf, value: Distro) -> int:
@@ -139,7 +142,12 @@ def put_images(
     now: datetime,
 ) -> list[int]:
     """Write images, or write them anew where they are known; their first sight stays."""
-    rows = {facts.digest: _row(facts, kind, now) for facts in images}
+    put_layers(c, shelf, [layer for facts in images for layer in facts.layers])
+    piles = {facts.digest: tuple(layer.digest for layer in facts.layers) for facts in images}
+    chains = put_chains(c, shelf, piles.values())
+    rows = {
+        facts.digest: _row(facts, kind, chains.get(piles[facts.digest]), now) for facts in images
+    }
     written = upsert(
         c,
         manifest,
@@ -149,24 +157,11 @@ def put_images(
         returned=[manifest.c.digest, manifest.c.id],
     )
     numbers = {digest: int(number) for digest, number in written}
-    put_layers(c, shelf, [layer for facts in images for layer in facts.layers])
-    insert_new(
-        c,
-        manifest_layer,
-        [
-            {
-                "manifest_id": numbers[facts.digest],
-                "position": position,
-                "layer_id": shelf.layers[layer.digest],
-            }
-            for facts in images
-            for position, layer in enumerate(facts.layers)
-        ],
-    )
+    put_labels(c, shelf, {numbers[facts.digest]: facts.labels for facts in images})
     return [numbers[facts.digest] for facts in images]
 
 
-def _row(facts: ImageFacts, kind: int, now: datetime) -> dict[str, Any]:
+def _row(facts: ImageFacts, kind: int, pile: bytes | None, now: datetime) -> dict[str, Any]:
     return {
         "digest": facts.digest,
         "kind": kind,
@@ -182,6 +177,8 @@ def _row(facts: ImageFacts, kind: int, now: datetime) -> dict[str, Any]:
         "unknown_code": facts.unknown and facts.unknown.code,
         "unknown_reason": facts.unknown and facts.unknown.reason,
         "reader": facts.reader,
+        "chain": pile,
+        "inventory_id": None,
     }
 
 

@@ -13,11 +13,11 @@ from imagecatalog.errors import BadName, NotFound
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.images import INDEX, MEDIA_TYPES, find_by_digest_start, list_members
 from imagecatalog.store.schema import (
+    chain,
     distro,
     index_member,
     layer,
     manifest,
-    manifest_layer,
     repository,
     repository_manifest,
     tag,
@@ -101,11 +101,21 @@ def list_image_ids(c: Connection, *, repository_name: str | None = None) -> list
 
 def list_layers(c: Connection, number: int) -> list[LayerRow]:
     """The layers of an image, the base first."""
+    up = (
+        select(chain.c.parent, chain.c.layer_id, chain.c.depth)
+        .join(manifest, manifest.c.chain == chain.c.digest)
+        .where(manifest.c.id == number)
+        .cte("up", recursive=True)
+    )
+    up = up.union_all(
+        select(chain.c.parent, chain.c.layer_id, chain.c.depth).join(
+            up, chain.c.digest == up.c.parent
+        )
+    )
     query = (
         select(layer.c.digest, layer.c.size, layer.c.problem_reason)
-        .join(manifest_layer, manifest_layer.c.layer_id == layer.c.id)
-        .where(manifest_layer.c.manifest_id == number)
-        .order_by(manifest_layer.c.position)
+        .join(up, up.c.layer_id == layer.c.id)
+        .order_by(up.c.depth)
     )
     return [LayerRow(*row) for row in c.execute(query)]
 

@@ -22,6 +22,8 @@ class Shelf:
         self.sets: dict[bytes, int] = {}
         self.set_chunks: dict[int, tuple[int, ...]] = {}
         self.layers: dict[Digest, int] = {}
+        self.chains: set[bytes] = set()
+        self.labels: dict[bytes, int] = {}
         self.distros: dict[Distro, int] = {}
         self.setups: dict[AptSetup, int] = {}
         self.enrolled: set[tuple[int, int]] = set()
@@ -33,6 +35,7 @@ class Shelf:
 
     def make_room(self) -> None:
         """Forget all if it grew too large to keep."""
-        largest = max(len(self.versions), len(self.chunks), len(self.enrolled), len(self.layers))
+        sizes = (self.versions, self.chunks, self.enrolled, self.layers, self.chains, self.labels)
+        largest = max(len(size) for size in sizes)
         if largest > _ROOM or len(self.set_chunks) > _ROOM // 10 or len(self.setups) > _ROOM // 100:
             self.forget()
