@@ -56,6 +56,15 @@ class RegistrySetting(Struct, frozen=True, forbid_unknown_fields=True):
     password_file: str | None = None
 
 
+class LineRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tags of some repositories follow one another, where their words do not say it."""
+
+    repositories: tuple[str, ...]
+    """Globs of repositories, with or without the registry."""
+    pattern: str
+    """Regular expression of a whole tag: its group ``version`` grows, all else names the line."""
+
+
 class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Clair is and the key that signs our requests (base64, or ``file:`` of it)."""
 
@@ -83,6 +92,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     feeds: dict[str, str | bool] = {}
     """URL or ``file:`` of each feed; ``False`` switches it off."""
     clair: ClairSetting | None = None
+    lines: tuple[LineRule, ...] = ()
+    """The first that fits a repository decides which of its tags follow one another."""
     config_file: str | None = None
     """The TOML file that was read, if one was."""
 
@@ -105,6 +116,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     apt: _Apt = _Apt()
     feeds: dict[str, str | bool] = {}
     clair: ClairSetting | None = None
+    line: tuple[LineRule, ...] = ()
 
 
 _SECTIONS: dict[str, type[Struct]] = {
@@ -113,6 +125,7 @@ _SECTIONS: dict[str, type[Struct]] = {
     "cluster": ClusterSetting,
     "apt": _Apt,
     "clair": ClairSetting,
+    "line": LineRule,
 }
 
 _FREE_NAMES: dict[str, Any] = {
@@ -154,6 +167,7 @@ def load_settings(
         apt_keyrings=file.apt.keyrings,
         feeds=file.feeds,
         clair=file.clair,
+        lines=file.line,
         config_file=str(path) if path else None,
     )
 
@@ -261,6 +275,8 @@ def _check_file(file: _File, path: Path) -> _File:
     base = path.absolute().parent
     for index, registry in enumerate(file.registry):
         _check_registry(registry, f"{path}: registry[{index}]")
+    for index, rule in enumerate(file.line):
+        _check_line(rule, f"{path}: line[{index}]")
     clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)
     for feed in file.feeds:
         if feed not in FEEDS:
@@ -313,6 +329,20 @@ def _check_registry(registry: RegistrySetting, where: str) -> None:
             raise ConfigError(
                 f"{where}.exclude_tags[{index}]: {pattern!r} is no regular expression: {problem}"
             ) from None
+
+
+def _check_line(rule: LineRule, where: str) -> None:
+    try:
+        pattern = re.compile(rule.pattern)
+    except (re.error, RecursionError) as problem:
+        raise ConfigError(
+            f"{where}.pattern: {rule.pattern!r} is no regular expression: {problem}"
+        ) from None
+    if "version" not in pattern.groupindex:
+        raise ConfigError(
+            f"{where}.pattern: {rule.pattern!r} has no group that is named version",
+            hint="write (?P<version>…) around what grows",
+        )
 
 
 def _check_clusters(clusters: tuple[ClusterSetting, ...], where: str) -> tuple[ClusterSetting, ...]:

@@ -23,6 +23,37 @@ class AgedImage(Struct, frozen=True):
     gone: datetime | None
 
 
+class TaggedImage(Struct, frozen=True):
+    """What a tag points to now."""
+
+    repository: str
+    tag: str
+    manifest_id: int
+    kind: int
+    since: datetime
+
+
+def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImage]:
+    """Every tag of these repositories with what it points to, in no order."""
+    found: list[TaggedImage] = []
+    for batch in batches(sorted(repositories)):
+        query = (
+            select(
+                repository.c.name,
+                tag.c.name,
+                tag_period.c.manifest_id,
+                manifest.c.kind,
+                tag_period.c.since,
+            )
+            .join(tag, tag.c.repository_id == repository.c.id)
+            .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
+            .join(manifest, manifest.c.id == tag_period.c.manifest_id)
+            .where(repository.c.name.in_(batch))
+        )
+        found += [TaggedImage(*row) for row in c.execute(query)]
+    return found
+
+
 def list_periods(
     c: Connection, numbers: Collection[int]
 ) -> list[tuple[str, Digest, datetime, datetime | None]]:
