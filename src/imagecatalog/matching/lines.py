@@ -1,0 +1,135 @@
+"""Lines of images: those of a repository whose tags follow one another, and the newest of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from imagecatalog.config import LineRule
+from imagecatalog.store import images, lookups, tags
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.images import INDEX
+from imagecatalog.store.tags import TaggedImage
+from imagecatalog.versions.tags import TagVersion, read_tag, read_tag_by
+
+COMMITS = "commits"
+"""The line of all tags that name no version: their order is that of their first sight."""
+_FLOATING = re.compile(r"[A-Za-z][A-Za-z_.-]*")
+"""``latest``, ``stable``, ``bookworm``: a line of its own, whose newest is what it points to."""
+
+
+class LineKey(Struct, frozen=True, order=True):
+    """A line of images in a repository."""
+
+    repository: str
+    line: str
+
+
+class Place(Struct, frozen=True):
+    """Where an image stands in its line."""
+
+    line: LineKey
+    key: bytes
+    """The greater, the newer."""
+    tag: str
+
+
+class Head(Struct, frozen=True):
+    """The newest of a line."""
+
+    name: str
+    """Repository and tag."""
+    tag: str
+    key: bytes
+    number: int
+    """The image that the tag points to; of an index the usual platform's."""
+    members: Mapping[str | None, int]
+    """Of an index its images by platform."""
+
+    def on(self, platform: str | None) -> int:
+        """The image for a platform; the usual one where there is none for it."""
+        return self.members.get(platform, self.number)
+
+
+class Lines:
+    """The lines of a catalog, within one view of it."""
+
+    def __init__(self, c: Connection, rules: Sequence[LineRule] = ()) -> None:
+        self._c = c
+        self._rules = [(rule.repositories, re.compile(rule.pattern)) for rule in rules]
+        self._readers: dict[str, Callable[[str], TagVersion | None]] = {}
+        self._heads: dict[LineKey, Head] = {}
+        self._seen: set[str] = set()
+
+    def places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Where images stand, by a tag that they have, or else had; untagged ones are left out."""
+        found: dict[int, Place] = {}
+        for number, names in images.list_tag_names(self._c, numbers).items():
+            repository = names[0].rpartition(":")[0]
+            own = [name.rpartition(":")[2] for name in names if name.startswith(repository + ":")]
+            places = [self._place(repository, tag) for tag in own]
+            found[number] = max(places, key=_firmness)
+        return found
+
+    def of(self, numbers: Collection[int]) -> dict[int, LineKey]:
+        """The line of each image; untagged ones are left out."""
+        return {number: place.line for number, place in self.places(numbers).items()}
+
+    def heads(self, keys: Iterable[LineKey]) -> dict[LineKey, Head]:
+        """The newest of each line; a line all of whose tags are gone is left out."""
+        wanted = set(keys)
+        self._find({key.repository for key in wanted} - self._seen)
+        return {key: self._heads[key] for key in wanted & self._heads.keys()}
+
+    def _find(self, repositories: Collection[str]) -> None:
+        newest: dict[LineKey, tuple[tuple[bool, bytes, int, str], TaggedImage]] = {}
+        for tagged in tags.list_tagged(self._c, repositories):
+            version = self._read(tagged.repository, tagged.tag)
+            place = self._place(tagged.repository, tagged.tag)
+            is_final = version is None or not version.is_prerelease
+            rank = (is_final, place.key, int(tagged.since.timestamp()), tagged.tag)
+            if place.line not in newest or rank > newest[place.line][0]:
+                newest[place.line] = (rank, tagged)
+        self._seen |= set(repositories)
+        pointed = {tagged.manifest_id for _, tagged in newest.values()}
+        members = images.list_members(self._c, pointed)
+        usual = lookups.choose_members(self._c, members.keys())
+        rows = lookups.list_images(self._c, {one for many in members.values() for one in many})
+        for line, ((_, key, _, _), tagged) in newest.items():
+            if tagged.kind == INDEX and tagged.manifest_id not in usual:
+                continue  # an index without an image in it
+            inside = members.get(tagged.manifest_id, ())
+            self._heads[line] = Head(
+                name=f"{tagged.repository}:{tagged.tag}",
+                tag=tagged.tag,
+                key=key,
+                number=usual.get(tagged.manifest_id, tagged.manifest_id),
+                members={rows[one].platform: one for one in reversed(inside)},
+            )
+
+    def _place(self, repository: str, tag: str) -> Place:
+        version = self._read(repository, tag)
+        if version is not None:
+            return Place(LineKey(repository, version.line), version.key, tag)
+        line = tag if _FLOATING.fullmatch(tag) else COMMITS
+        return Place(LineKey(repository, line), b"", tag)
+
+    def _read(self, repository: str, tag: str) -> TagVersion | None:
+        if repository not in self._readers:
+            self._readers[repository] = self._choose(repository)
+        return self._readers[repository](tag)
+
+    def _choose(self, repository: str) -> Callable[[str], TagVersion | None]:
+        path = repository.partition("/")[2]
+        for globs, pattern in self._rules:
+            if any(fnmatchcase(name, glob) for name in (repository, path) for glob in globs):
+                return lambda tag: read_tag_by(pattern, tag)
+        return read_tag
+
+
+def _firmness(place: Place) -> tuple[bool, bytes, bool, str]:
+    """Of several tags of an image the one that says most: a version, a commit, then a name."""
+    return bool(place.key), place.key, place.line.line == COMMITS, place.tag
