@@ -30,6 +30,8 @@ def put_image() -> PutImage:
         *,
         setup: AptSetup | None = SETUP,
         at: datetime = NOON,
+        layers: Sequence[str] | None = None,
+        platform: str = "linux/amd64",
         **more: object,
     ) -> int:
         contents = ImageContents(
@@ -41,9 +43,9 @@ def put_image() -> PutImage:
         manifest = ImageManifest(
             "application/vnd.oci.image.manifest.v1+json",
             layer(f"config of {name}"),
-            (layer("base"), layer(name)),
+            tuple(map(layer, ("base", name) if layers is None else layers)),
         )
-        config = ImageConfig(at, Platform("linux", "amd64"))
+        config = ImageConfig(at, Platform.parse(platform))
         record = ingest.ImageRecord(digest(name), manifest, config, contents)
         return ingest.record_images(c, shelf, [record], configured={}, reader=1, now=at)[0]
 
