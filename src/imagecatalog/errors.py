@@ -3,7 +3,14 @@
     CatalogError
     ├── UsageError                the caller asked wrongly
     │   ├── ConfigError
-    │   └── BadName               not a reference, digest, platform or version
+    │   ├── BadName               not a reference, digest, platform or version
+    │   ├── Unauthorized          a token is wanted
+    │   │   ├── TokenUnknown
+    │   │   ├── TokenExpired
+    │   │   └── TokenRevoked
+    │   ├── Forbidden             the token may not do this
+    │   ├── BodyTooLarge
+    │   └── UnsupportedMediaType
     ├── NotFound                  asked for something the catalog does not hold
     ├── BadDocument               foreign bytes that do not say what they should
     │   ├── Truncated
@@ -83,6 +90,52 @@ class BadName(UsageError):
 
     code = "bad-name"
     http_status = 400
+
+
+class Unauthorized(UsageError):
+    """What was asked for wants a token."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class TokenUnknown(Unauthorized):
+    """There is no such token."""
+
+    code = "token-unknown"
+
+
+class TokenExpired(Unauthorized):
+    """The token's time is over."""
+
+    code = "token-expired"
+
+
+class TokenRevoked(Unauthorized):
+    """The token was taken back."""
+
+    code = "token-revoked"
+
+
+class Forbidden(UsageError):
+    """The token is good, and not for this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class BodyTooLarge(UsageError):
+    """A request brings more bytes than we read."""
+
+    code = "body-too-large"
+    http_status = 413
+
+
+class UnsupportedMediaType(UsageError):
+    """A request's body is of a type or encoding that is not read here."""
+
+    code = "unsupported-media-type"
+    http_status = 415
 
 
 class NotFound(CatalogError):
