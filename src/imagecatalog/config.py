@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,8 @@ from imagecatalog.errors import ConfigError, hide_secrets
 DATABASE_VARIABLE = "IMAGE_CATALOG_DB"
 CLUSTERS_VARIABLE = "IMAGE_CATALOG_KUBERNETES_CLUSTERS"
 CONFIG_VARIABLE = "IMAGE_CATALOG_CONFIG"
+TOKEN_VARIABLE = "IMAGE_CATALOG_TOKEN"  # noqa: S105 - the name of a variable
+"""The token that the command line shows a server."""
 DEFAULT_FILE = Path("/etc/imagecatalog/config.toml")
 """Read when neither flag nor environment name a file, and it is there."""
 IN_CLUSTER = "in-cluster"
@@ -65,6 +67,13 @@ class LineRule(Struct, frozen=True, forbid_unknown_fields=True):
     """Regular expression of a whole tag: its group ``version`` grows, all else names the line."""
 
 
+class PlanSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What plans rest on."""
+
+    external: tuple[str, ...] | None = None
+    """Globs of repositories that are not built here; None: those of Docker's own registry."""
+
+
 class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Clair is and the key that signs our requests (base64, or ``file:`` of it)."""
 
@@ -74,6 +83,12 @@ class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         psk = self.psk if self.psk is None or self.psk.startswith("file:") else "***"
         return f"ClairSetting(url={self.url!r}, psk={psk!r})"
+
+
+class ApiSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may read pages and API: anybody, or who has a token."""
+
+    reads: Literal["open", "token"] = "open"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -92,8 +107,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     feeds: dict[str, str | bool] = {}
     """URL or ``file:`` of each feed; ``False`` switches it off."""
     clair: ClairSetting | None = None
+    api: ApiSetting = ApiSetting()
     lines: tuple[LineRule, ...] = ()
     """The first that fits a repository decides which of its tags follow one another."""
+    plan: PlanSettings = PlanSettings()
     config_file: str | None = None
     """The TOML file that was read, if one was."""
 
@@ -116,7 +133,9 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     apt: _Apt = _Apt()
     feeds: dict[str, str | bool] = {}
     clair: ClairSetting | None = None
+    api: ApiSetting = ApiSetting()
     line: tuple[LineRule, ...] = ()
+    plan: PlanSettings = PlanSettings()
 
 
 _SECTIONS: dict[str, type[Struct]] = {
@@ -125,7 +144,9 @@ _SECTIONS: dict[str, type[Struct]] = {
     "cluster": ClusterSetting,
     "apt": _Apt,
     "clair": ClairSetting,
+    "api": ApiSetting,
     "line": LineRule,
+    "plan": PlanSettings,
 }
 
 _FREE_NAMES: dict[str, Any] = {
@@ -167,7 +188,9 @@ def load_settings(
         apt_keyrings=file.apt.keyrings,
         feeds=file.feeds,
         clair=file.clair,
+        api=file.api,
         lines=file.line,
+        plan=file.plan,
         config_file=str(path) if path else None,
     )
 

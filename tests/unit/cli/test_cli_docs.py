@@ -43,13 +43,19 @@ def test_every_verb_and_option_says_what_it_is_for(verb: click.Command) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    for name in (config.DATABASE_VARIABLE, config.CLUSTERS_VARIABLE, config.CONFIG_VARIABLE):
+    for name in (
+        config.DATABASE_VARIABLE,
+        config.CLUSTERS_VARIABLE,
+        config.CONFIG_VARIABLE,
+        config.TOKEN_VARIABLE,
+    ):
         assert f"`{name}`" in CONFIGURATION
     for feed in config.FEEDS:
         assert f"`{feed}`" in CONFIGURATION
     for section, kind in config._SECTIONS.items():
         for key in kind.__struct_fields__:
-            heading = key in ("registry", "cluster", "apt", "feeds", "clair") and not section
+            tables = ("registry", "cluster", "apt", "feeds", "clair", "line", "api")
+            heading = key in tables and not section
             assert ("[" + key + "]" if heading else f"`{key}`") in CONFIGURATION, key
 
 
