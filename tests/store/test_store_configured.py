@@ -6,12 +6,12 @@ import pytest
 from tests_store import NOON, digest, layer, package
 
 from imagecatalog.catalog import ingest
+from imagecatalog.catalog.configured import configured_setups
 from imagecatalog.config import Settings
 from imagecatalog.domain.contents import ImageContents
 from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.packages import Distro
 from imagecatalog.domain.refs import Platform
-from imagecatalog.jobs.archives import configured_setups
 from imagecatalog.planning.verdicts import judge_images
 from imagecatalog.store import apt, lookups
 from imagecatalog.store.engine import Catalog, Connection

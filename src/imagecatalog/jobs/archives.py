@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Struct
 
 from imagecatalog.catalog import ingest
+from imagecatalog.catalog.configured import configured_setups
 from imagecatalog.config import Settings
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadDocument, CatalogError, ConfigError, DatabaseError, hide_secrets
-from imagecatalog.formats.apt_sources import parse_sources
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural
 from imagecatalog.matching import updates
 from imagecatalog.sources.apt import (
@@ -32,17 +32,6 @@ from imagecatalog.store.engine import Catalog, Connection
 
 _SIDE_BY_SIDE = 4
 _STATE = msgspec.json.Decoder(ReleaseState)
-
-_ARCHITECTURES = {
-    "amd64": "amd64",
-    "arm64": "arm64",
-    "arm": "armhf",
-    "386": "i386",
-    "ppc64le": "ppc64el",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-}
-"""dpkg's name for each architecture of a platform (dpkg-architecture(1))."""
 
 
 class _Wanted(Struct, frozen=True):
@@ -67,19 +56,6 @@ class _Try(Struct, frozen=True):
     seconds: float
     detail: str | None
     failure: Failure | None
-
-
-def configured_setups(settings: Settings) -> dict[tuple[str, str], AptSetup]:
-    """The set-ups that ``[apt.sources]`` gives to images without any, for each architecture."""
-    setups = {}
-    for release, lines in settings.apt_sources.items():
-        text = "\n".join(lines).encode()
-        sources, problems = parse_sources({"etc/apt/sources.list": text})
-        if problems:
-            raise ConfigError(f"[apt.sources] {release!r}: {problems[0]}")
-        for platform, architecture in _ARCHITECTURES.items():
-            setups[release, platform] = AptSetup((architecture,), sources)
-    return setups
 
 
 def refresh_archives(

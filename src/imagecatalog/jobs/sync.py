@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime
 
 from imagecatalog.catalog import ingest, timeline
+from imagecatalog.catalog.configured import configured_setups
 from imagecatalog.config import Settings
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import (
@@ -18,7 +19,6 @@ from imagecatalog.errors import (
     SourceUnavailable,
     UsageError,
 )
-from imagecatalog.jobs.archives import configured_setups
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import updates

@@ -1,0 +1,133 @@
+"""Tokens at rest, known by the hash of their secret alone; and whose a digest is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, or_, select
+
+from imagecatalog.domain.access import Token
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import NotFound, UsageError
+from imagecatalog.store.dialect import insert_returning
+from imagecatalog.store.schema import (
+    build,
+    index_member,
+    manifest,
+    repository,
+    repository_manifest,
+    token,
+)
+
+USE_NOTED = timedelta(hours=1)
+"""How exactly the last use of a token is kept."""
+
+_BY_HASH = select(token).where(token.c.hash == bindparam("hash"))
+_HOMES_LIMIT = 1000
+
+
+class TokenRow(Struct, frozen=True):
+    """A token and our number of it."""
+
+    id: int
+    token: Token
+
+
+def add_token(c: Connection, new: Token, secret_hash: bytes) -> None:
+    """Write a token; raises UsageError if there is, or was, one of its name."""
+    row = {
+        "name": new.name,
+        "hash": secret_hash,
+        "scopes": json.dumps(new.scopes),
+        "repositories": json.dumps(new.repositories),
+        "created": new.created,
+        "expires": new.expires,
+    }
+    if not insert_returning(c, token, [row], token.c.id):
+        raise UsageError(
+            f"there is a token named {new.name} already",
+            hint="choose another name; that of a revoked token is not given again",
+        )
+
+
+def list_tokens(c: Connection) -> list[Token]:
+    """All tokens that ever were, by name."""
+    return [_read(row) for row in c.execute(select(token).order_by(token.c.name))]
+
+
+def revoke_token(c: Connection, name: str, *, now: datetime) -> bool:
+    """Refuse a token from now on; False if it is refused already. Raises NotFound."""
+    found = c.execute(
+        select(token.c.id, token.c.revoked).where(token.c.name == name).with_for_update()
+    ).first()
+    if found is None:
+        raise NotFound(f"there is no token named {name}", hint="see: imagecatalog token list")
+    if found.revoked is not None:
+        return False
+    c.execute(token.update().where(token.c.id == found.id).values(revoked=now))
+    return True
+
+
+def find_token(c: Connection, secret_hash: bytes) -> TokenRow | None:
+    """The token of a secret, in whatever state."""
+    row = c.execute(_BY_HASH, {"hash": secret_hash}).first()
+    return None if row is None else TokenRow(row.id, _read(row))
+
+
+def is_use_noted(row: TokenRow, now: datetime) -> bool:
+    """Whether the last use that is kept is recent enough."""
+    return row.token.used is not None and now - row.token.used < USE_NOTED
+
+
+def note_use(c: Connection, row: TokenRow, *, now: datetime) -> None:
+    """Keep that a token is used, once an hour at most."""
+    if is_use_noted(row, now):
+        return
+    stale = or_(token.c.used.is_(None), token.c.used <= now - USE_NOTED)
+    c.execute(token.update().where(token.c.id == row.id, stale).values(used=now))
+
+
+def list_homes(c: Connection, digest: Digest) -> list[str]:
+    """Repositories (``registry/path``) that hold or held an image or index, or an index of it."""
+    self = select(manifest.c.id).where(manifest.c.digest == digest)
+    above = (
+        select(index_member.c.index_id)
+        .join(manifest, manifest.c.id == index_member.c.manifest_id)
+        .where(manifest.c.digest == digest)
+    )
+    query = (
+        select(repository.c.name)
+        .join(repository_manifest, repository_manifest.c.repository_id == repository.c.id)
+        .where(repository_manifest.c.manifest_id.in_(self.union(above)))
+        .distinct()
+        .limit(_HOMES_LIMIT)
+    )
+    return list(c.scalars(query))
+
+
+def list_given_names(c: Connection, digest: Digest) -> list[str]:
+    """The names that builds gave to a digest."""
+    query = (
+        select(build.c.image)
+        .where(build.c.subject == digest, build.c.image.is_not(None))
+        .distinct()
+        .limit(_HOMES_LIMIT)
+    )
+    return list(c.scalars(query))
+
+
+def _read(row: Any) -> Token:
+    scopes: Sequence[Any] = json.loads(row.scopes)
+    return Token(
+        name=row.name,
+        scopes=tuple(scopes),
+        repositories=tuple(json.loads(row.repositories)),
+        created=row.created,
+        expires=row.expires,
+        revoked=row.revoked,
+        used=row.used,
+    )
