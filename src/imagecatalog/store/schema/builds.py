@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
 
 from imagecatalog.store.schema.base import Moment, PackedDigest, metadata, number, to
 
@@ -15,7 +15,7 @@ build = Table(
     Column(
         "subject", PackedDigest, index=True, comment="what was built; null: its name is pending"
     ),
-    Column("image", Text, index=True, comment="the whole name it was given"),
+    Column("image", Text, comment="the whole name it was given"),
     Column("platform", Text, comment="os/architecture/variant"),
     Column("builder", Text, comment="name of the builder"),
     Column("builder_version", Text, comment="its version"),
@@ -29,7 +29,9 @@ build = Table(
     Column("told_by", Text, comment="token that registered it, or what it was read from"),
     Column("signature", Text, comment="none, unverified or verified; null: does not apply"),
     Column("received", Moment, nullable=False, comment="when it was first told"),
-    Column("body", LargeBinary, nullable=False, comment="all that was told; JSON by zlib"),
+    Column("body", LargeBinary, nullable=False, comment="all else that was told; JSON by zlib"),
+    to("set_id", "package_set.id", "the packages told; null: nothing is told of them"),
+    Index(None, "image", "id"),
     comment="a build, as somebody tells of it",
 )
 
@@ -40,13 +42,15 @@ build_parent = Table(
     Column("position", SmallInteger, primary_key=True, comment="in the order told"),
     Column("role", Text, nullable=False, comment="base, stage or copy"),
     Column("digest", PackedDigest, index=True, comment="which; null: its name is pending"),
-    Column("image", Text, index=True, comment="the name told, if one was"),
+    Column("image", Text, comment="the name told, if one was"),
     Column(
         "resolved", Text, comment="given; then: by the tag of that time; later: by its first sight"
     ),
     sqlite_with_rowid=False,
     comment="what a build was built from",
 )
+_pending = build_parent.c.digest.is_(None)
+Index(None, build_parent.c.image, sqlite_where=_pending, postgresql_where=_pending)
 
 inventory = Table(
     "inventory",
@@ -58,6 +62,7 @@ inventory = Table(
     Column("told_by", Text, nullable=False, comment="attached, uploaded, or name of a token"),
     Column("format", Text, nullable=False, comment="CycloneDX 1.6, SPDX 2.3, build"),
     Column("tool", Text, comment="what wrote it"),
+    Column("platform", Text, comment="of an index, the image it speaks of; os/architecture"),
     Column("received", Moment, nullable=False, comment="when it was first told"),
     to("set_id", "package_set.id", "its packages", nullable=False),
     to("distro_id", "distro.id", "the distribution it names"),

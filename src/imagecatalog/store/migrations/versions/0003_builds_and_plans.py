@@ -79,13 +79,20 @@ def upgrade() -> None:
         ),
         sa.Column("received", sa.BigInteger(), nullable=False, comment="when it was first told"),
         sa.Column(
-            "body", sa.LargeBinary(), nullable=False, comment="all that was told; JSON by zlib"
+            "body", sa.LargeBinary(), nullable=False, comment="all else that was told; JSON by zlib"
         ),
+        sa.Column(
+            "set_id",
+            _ID,
+            nullable=True,
+            comment="the packages told; null: nothing is told of them",
+        ),
+        sa.ForeignKeyConstraint(["set_id"], ["package_set.id"], name=op.f("fk_build_set_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_build")),
         sa.UniqueConstraint("digest", name=op.f("uq_build_digest")),
         comment="a build, as somebody tells of it",
     )
-    op.create_index(op.f("ix_build_image"), "build", ["image"], unique=False)
+    op.create_index(op.f("ix_build_image_id"), "build", ["image", "id"], unique=False)
     op.create_index(op.f("ix_build_subject"), "build", ["subject"], unique=False)
     op.create_table(
         "label",
@@ -170,7 +177,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_build_parent_digest"), "build_parent", ["digest"], unique=False)
-    op.create_index(op.f("ix_build_parent_image"), "build_parent", ["image"], unique=False)
+    op.create_index(
+        op.f("ix_build_parent_image"),
+        "build_parent",
+        ["image"],
+        unique=False,
+        sqlite_where=sa.text("digest IS NULL"),
+        postgresql_where=sa.text("digest IS NULL"),
+    )
     op.create_table(
         "chain",
         sa.Column(
@@ -203,6 +217,12 @@ def upgrade() -> None:
         ),
         sa.Column("format", sa.Text(), nullable=False, comment="CycloneDX 1.6, SPDX 2.3, build"),
         sa.Column("tool", sa.Text(), nullable=True, comment="what wrote it"),
+        sa.Column(
+            "platform",
+            sa.Text(),
+            nullable=True,
+            comment="of an index, the image it speaks of; os/architecture",
+        ),
         sa.Column("received", sa.BigInteger(), nullable=False, comment="when it was first told"),
         sa.Column("set_id", _ID, nullable=False, comment="its packages"),
         sa.Column("distro_id", _ID, nullable=True, comment="the distribution it names"),
