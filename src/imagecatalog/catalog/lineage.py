@@ -22,6 +22,7 @@ __all__ = [
     "contradictions_of",
     "edges_of",
     "find_children",
+    "list_bases",
 ]
 
 MOST_LEVELS = 100
@@ -42,6 +43,16 @@ def edges_of(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
         for number, weighed in _weigh_all(c, numbers).items()
         if weighed.edges
     }
+
+
+def list_bases(c: Connection, numbers: Collection[int]) -> dict[int, int]:
+    """The base of each image, where the catalog holds it."""
+    bases: dict[int, int] = {}
+    for number, edges in edges_of(c, numbers).items():
+        for edge in edges:
+            if edge.role == "base" and edge.parent is not None:
+                bases.setdefault(number, edge.parent)
+    return bases
 
 
 def ancestry(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:

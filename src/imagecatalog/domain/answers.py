@@ -11,7 +11,8 @@ from typing import Literal
 from msgspec import Struct
 
 Status = Literal["security-update", "update", "superseded", "end-of-life", "current", "unknown"]
-"""A verdict; ``superseded`` and ``end-of-life`` come with lineage and support data."""
+"""A verdict; ``superseded`` is an image that runs and is not the newest of its line, or not built on
+the newest of its base's; ``end-of-life`` comes with support data."""
 
 STATUS_ORDER: tuple[Status, ...] = (
     "security-update",
@@ -75,7 +76,11 @@ class OutdatedImage(Struct, frozen=True, kw_only=True):
     running: tuple[Place, ...]
     updates: tuple[Update, ...]
     newer: str | None = None
+    """The newest tag of its line, where that is another image."""
     base: str | None = None
+    """The image it is built on, as far as that is known."""
+    newer_base: str | None = None
+    """The newest tag of its base's line, where that is another image."""
 
 
 class RunningItem(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from imagecatalog.config import ClusterSetting, Settings
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
-from imagecatalog.matching import updates
+from imagecatalog.matching import succession, updates
 from imagecatalog.sources import kube
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
@@ -54,6 +54,7 @@ def record(
                 progress(f"scanned {waiting[future]}", done, len(waiting))
     with catalog.write() as c:
         updates.judge(c)
+        succession.judge(c, settings.lines)
     return report
 
 

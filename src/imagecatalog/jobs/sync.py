@@ -21,7 +21,7 @@ from imagecatalog.errors import (
 )
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
-from imagecatalog.matching import updates
+from imagecatalog.matching import succession, updates
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.open import open_source
 from imagecatalog.sources.registry import Registry
@@ -57,6 +57,7 @@ def sync(
     with catalog.write() as c:
         timeline.match_images(c)
         updates.judge(c)
+        succession.judge(c, settings.lines)
     return report
 
 

@@ -16,7 +16,7 @@ from imagecatalog.store.tags import TaggedImage
 from imagecatalog.versions.tags import TagVersion, read_tag, read_tag_by
 
 COMMITS = "commits"
-"""The line of all tags that name no version: their order is that of their first sight."""
+"""The line of all tags that name no version: their order is that in which they were made."""
 _FLOATING = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """``latest``, ``stable``, ``bookworm``: a line of its own, whose newest is what it points to."""
 
@@ -85,27 +85,33 @@ class Lines:
         return {key: self._heads[key] for key in wanted & self._heads.keys()}
 
     def _find(self, repositories: Collection[str]) -> None:
-        newest: dict[LineKey, tuple[tuple[bool, bytes, int, str], TaggedImage]] = {}
+        newest: dict[LineKey, tuple[_Rank, TaggedImage]] = {}
+        tied: set[LineKey] = set()
         for tagged in tags.list_tagged(self._c, repositories):
             version = self._read(tagged.repository, tagged.tag)
             place = self._place(tagged.repository, tagged.tag)
-            is_final = version is None or not version.is_prerelease
-            rank = (is_final, place.key, int(tagged.since.timestamp()), tagged.tag)
-            if place.line not in newest or rank > newest[place.line][0]:
+            rank = _rank(place, version, tagged)
+            best = newest.get(place.line)
+            if best is None or rank > best[0]:
                 newest[place.line] = (rank, tagged)
+                tied.discard(place.line)
+            elif rank == best[0] and not place.key and tagged.manifest_id != best[1].manifest_id:
+                tied.add(place.line)  # nothing tells which of the commits is the newest
+        for line in tied:
+            del newest[line]
         self._seen |= set(repositories)
         pointed = {tagged.manifest_id for _, tagged in newest.values()}
         members = images.list_members(self._c, pointed)
         usual = lookups.choose_members(self._c, members.keys())
         rows = lookups.list_images(self._c, {one for many in members.values() for one in many})
-        for line, ((_, key, _, _), tagged) in newest.items():
+        for line, (rank, tagged) in newest.items():
             if tagged.kind == INDEX and tagged.manifest_id not in usual:
                 continue  # an index without an image in it
             inside = members.get(tagged.manifest_id, ())
             self._heads[line] = Head(
                 name=f"{tagged.repository}:{tagged.tag}",
                 tag=tagged.tag,
-                key=key,
+                key=rank[1],
                 number=usual.get(tagged.manifest_id, tagged.manifest_id),
                 members={rows[one].platform: one for one in reversed(inside)},
             )
@@ -128,6 +134,17 @@ class Lines:
             if any(fnmatchcase(name, glob) for name in (repository, path) for glob in globs):
                 return lambda tag: read_tag_by(pattern, tag)
         return read_tag
+
+
+_Rank = tuple[bool, bytes, int, int, str]
+
+
+def _rank(place: Place, version: TagVersion | None, tagged: TaggedImage) -> _Rank:
+    """The greater, the newer; among equal versions what was made, or first seen, later."""
+    is_final = version is None or not version.is_prerelease
+    created = 0 if tagged.created is None else int(tagged.created.timestamp())
+    name = tagged.tag if place.key else ""
+    return is_final, place.key, created, int(tagged.since.timestamp()), name
 
 
 def _firmness(place: Place) -> tuple[bool, bytes, bool, str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from imagecatalog.catalog import lineage
 from imagecatalog.domain.answers import (
     STATUS_ORDER,
     OutdatedImage,
@@ -181,6 +182,8 @@ def _describe(
     rows = lookups.list_images(c, {item.number for item in shown})
     pairs = {item.judged.pair for item in shown if item.judged.pair}
     listed = updates.list_updates(c, pairs) if with_updates else {}
+    bases = lineage.list_bases(c, rows.keys())
+    names = images.best_names(c, bases.values())
     described = []
     for item in shown:
         row = rows.get(item.number)
@@ -195,6 +198,9 @@ def _describe(
                 reason=item.verdict.reason,
                 running=runs.join_places(there),
                 updates=listed.get(item.judged.pair, ()) if item.judged.pair else (),
+                newer=item.judged.newer,
+                base=names.get(bases.get(item.number, 0)),
+                newer_base=item.judged.newer_base,
             )
         )
     return tuple(described)

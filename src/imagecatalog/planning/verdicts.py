@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Verdict
 from imagecatalog.store import judgements, updates
@@ -23,6 +23,10 @@ class JudgedImage(Struct, frozen=True):
 
     verdict: Verdict
     pair: Pair | None
+    newer: str | None = None
+    """The newest tag of its line, if it runs and is not that."""
+    newer_base: str | None = None
+    """The same of its base's line."""
 
 
 def judge_images(
@@ -50,7 +54,9 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
     for row in rows:
         pair = pairs.get(row.id)
         verdict = _unjudged(row) if pair is None else _weigh(counts[pair], states[pair[0]], now)
-        judged[row.id] = JudgedImage(verdict, pair)
+        if verdict.status == "current" and (row.newer or row.newer_base):
+            verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
+        judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
     return judged
 
 
@@ -82,6 +88,12 @@ def _weigh(found: Counts, state: SetupState, now: datetime) -> Verdict:
     if doubt is not None:
         return Verdict(status="unknown", reason=doubt)
     return Verdict(status="current")
+
+
+def _superseded(row: JudgeableImage) -> str:
+    if row.newer:
+        return f"{row.newer} is newer"
+    return f"its base has a newer version: {row.newer_base}"
 
 
 def _doubt(state: SetupState, now: datetime) -> str | None:

@@ -9,7 +9,15 @@ from msgspec import Struct
 from sqlalchemy import Connection, Select, and_, func, select
 
 from imagecatalog.store.dialect import batches
-from imagecatalog.store.schema import apt_setup, distro, manifest, run, run_image, verdict
+from imagecatalog.store.schema import (
+    apt_setup,
+    distro,
+    manifest,
+    run,
+    run_image,
+    succession,
+    verdict,
+)
 
 
 class JudgeableImage(Struct, frozen=True):
@@ -25,6 +33,9 @@ class JudgeableImage(Struct, frozen=True):
     security: int | None
     """How many packages have a security update, and any: None where that was not kept."""
     updates: int | None
+    newer: str | None
+    """The newest tag of its line, and of its base's, if it is not of these and runs."""
+    newer_base: str | None
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -44,7 +55,10 @@ _JUDGEABLE: Select[Any] = (
         manifest.c.unknown_reason,
         verdict.c.security,
         verdict.c.updates,
+        succession.c.newer,
+        succession.c.base,
     )
+    .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)
     .outerjoin(apt_setup, apt_setup.c.id == manifest.c.setup_id)
     .outerjoin(

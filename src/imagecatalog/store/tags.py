@@ -11,7 +11,15 @@ from sqlalchemy import BigInteger, Connection, and_, cast, func, or_, select
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.images import INDEX
-from imagecatalog.store.schema import manifest, repository, repository_manifest, tag, tag_period
+from imagecatalog.store.schema import (
+    Moment,
+    index_member,
+    manifest,
+    repository,
+    repository_manifest,
+    tag,
+    tag_period,
+)
 
 
 class AgedImage(Struct, frozen=True):
@@ -31,11 +39,20 @@ class TaggedImage(Struct, frozen=True):
     manifest_id: int
     kind: int
     since: datetime
+    created: datetime | None
+    """Of an index: of the newest image in it."""
 
 
 def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImage]:
     """Every tag of these repositories with what it points to, in no order."""
     found: list[TaggedImage] = []
+    inside = manifest.alias()
+    newest_inside = (
+        select(func.max(inside.c.created))
+        .join(index_member, index_member.c.manifest_id == inside.c.id)
+        .where(index_member.c.index_id == manifest.c.id)
+        .scalar_subquery()
+    )
     for batch in batches(sorted(repositories)):
         query = (
             select(
@@ -44,6 +61,7 @@ def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImag
                 tag_period.c.manifest_id,
                 manifest.c.kind,
                 tag_period.c.since,
+                func.coalesce(manifest.c.created, newest_inside, type_=Moment()),
             )
             .join(tag, tag.c.repository_id == repository.c.id)
             .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
