@@ -217,7 +217,8 @@ def test_apt_lists_the_same_upgrades_for_every_image(demo: Demo, tmp_path: Path)
                 continue
             expected = judge.upgrades(root)
             found = {(u.package, u.arch, u.installed, u.candidate) for u in detail.updates}
-            if found != expected or detail.verdict.reason:
+            doubt = detail.verdict.reason if detail.verdict.status != "superseded" else None
+                if found != expected or doubt:
                 wrong.append((detail.image, detail.verdict, sorted(found ^ expected)))
             upgrades += len(expected)
             judged += 1
