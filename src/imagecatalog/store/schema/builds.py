@@ -46,6 +46,7 @@ build_parent = Table(
     Column(
         "resolved", Text, comment="given; then: by the tag of that time; later: by its first sight"
     ),
+    Index(None, "image", "build_id"),
     sqlite_with_rowid=False,
     comment="what a build was built from",
 )
@@ -76,8 +77,10 @@ attachment = Table(
     metadata,
     number(),
     Column("subject", PackedDigest, nullable=False, comment="what it is attached to"),
-    Column("digest", PackedDigest, nullable=False, comment="of its bytes"),
-    Column("kind", Text, nullable=False, comment="provenance, sbom, signature or other"),
+    Column("digest", PackedDigest, nullable=False, index=True, comment="of its bytes"),
+    Column(
+        "kind", Text, nullable=False, comment="provenance, sbom, signature, other; carrier of those"
+    ),
     Column("media_type", Text, nullable=False, comment="of predicate, document or artifact"),
     Column("signature", Text, nullable=False, comment="none, unverified or verified"),
     Column("problem", Text, comment="why it tells us nothing"),

@@ -29,7 +29,10 @@ def upgrade() -> None:
         sa.Column("subject", sa.LargeBinary(), nullable=False, comment="what it is attached to"),
         sa.Column("digest", sa.LargeBinary(), nullable=False, comment="of its bytes"),
         sa.Column(
-            "kind", sa.Text(), nullable=False, comment="provenance, sbom, signature or other"
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="provenance, sbom, signature, other; carrier of those",
         ),
         sa.Column(
             "media_type", sa.Text(), nullable=False, comment="of predicate, document or artifact"
@@ -41,6 +44,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("subject", "digest", name=op.f("uq_attachment_subject_digest")),
         comment="what registries keep beside an image",
     )
+    op.create_index(op.f("ix_attachment_digest"), "attachment", ["digest"], unique=False)
     op.create_table(
         "build",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
@@ -177,6 +181,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_build_parent_digest"), "build_parent", ["digest"], unique=False)
+    op.create_index(
+        op.f("ix_build_parent_image_build_id"), "build_parent", ["image", "build_id"], unique=False
+    )
     op.create_index(
         op.f("ix_build_parent_image"),
         "build_parent",
