@@ -9,6 +9,7 @@
     │   │   ├── TokenExpired
     │   │   └── TokenRevoked
     │   ├── Forbidden             the token may not do this
+    │   ├── InvalidBody           faults of a request's body, each with its place
     │   ├── BodyTooLarge
     │   └── UnsupportedMediaType
     ├── NotFound                  asked for something the catalog does not hold
@@ -40,6 +41,7 @@ Each has a stable ``code``, an HTTP status, an exit status, a sentence and, wher
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -122,6 +124,20 @@ class Forbidden(UsageError):
 
     code = "forbidden"
     http_status = 403
+
+
+class InvalidBody(UsageError):
+    """A body that is not what it should be; ``faults`` has pairs of JSON pointer and sentence."""
+
+    code = "invalid-request"
+    http_status = 422
+
+    def __init__(self, faults: Sequence[tuple[str, str]], *, more: int = 0) -> None:
+        count = len(faults) + more
+        many = "1 fault" if count == 1 else f"{count} faults"
+        shown = f"; the first {len(faults)} are listed" if more else ""
+        super().__init__(f"The body has {many}{shown}.")
+        self.faults = tuple((clean_text(where), clean_text(what)) for where, what in faults)
 
 
 class BodyTooLarge(UsageError):
