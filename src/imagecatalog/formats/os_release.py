@@ -11,7 +11,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _VERSION_WITH_CODENAME = re.compile(r"\(([^)]+)\)")
 _LENGTH = 200
 
-_DEBIAN_CODENAMES = {
+DEBIAN_CODENAMES = {
     "7": "wheezy",
     "8": "jessie",
     "9": "stretch",
@@ -41,7 +41,7 @@ def parse_os_release(data: bytes) -> Distro:
         fields.get("VERSION_CODENAME")
         or fields.get("UBUNTU_CODENAME")
         or (bracketed[1].split()[0].lower() if bracketed and bracketed[1].strip() else None)
-        or (_DEBIAN_CODENAMES.get(version_id or "") if distro_id == "debian" else None)
+        or (DEBIAN_CODENAMES.get(version_id or "") if distro_id == "debian" else None)
     )
     return Distro(distro_id, version_id, codename, fields.get("PRETTY_NAME") or None)
 
@@ -53,7 +53,7 @@ def parse_debian_version(data: bytes) -> Distro | None:
         return None
     major = text.split(".")[0]
     if major.isdecimal():
-        return Distro("debian", major, _DEBIAN_CODENAMES.get(major), f"Debian {text}")
+        return Distro("debian", major, DEBIAN_CODENAMES.get(major), f"Debian {text}")
     return Distro("debian", None, text.split("/")[0], f"Debian {text}")
 
 
