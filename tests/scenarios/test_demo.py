@@ -218,7 +218,7 @@ def test_apt_lists_the_same_upgrades_for_every_image(demo: Demo, tmp_path: Path)
             expected = judge.upgrades(root)
             found = {(u.package, u.arch, u.installed, u.candidate) for u in detail.updates}
             doubt = detail.verdict.reason if detail.verdict.status != "superseded" else None
-                if found != expected or doubt:
+            if found != expected or doubt:
                 wrong.append((detail.image, detail.verdict, sorted(found ^ expected)))
             upgrades += len(expected)
             judged += 1

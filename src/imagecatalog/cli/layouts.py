@@ -77,9 +77,10 @@ def show_outdated(
     registry = _usual_registry(item.image for item in items)
     columns = (
         Column("VERDICT"),
-        Column(_image_title(registry), least=22, is_name=True),
+        Column(_image_title(registry), least=30, is_name=True),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
+        Column("FROM", least=16),
         Column("RUNS IN", least=12),
     )
     write_table(columns, [_outdated_row(item, registry) for item in items])
@@ -126,6 +127,7 @@ def _outdated_row(item: OutdatedImage, registry: str) -> tuple[str | Cell, ...]:
         item.image.removeprefix(registry),
         Cell(f"{security}", "red" if security else None) if is_judged else "-",
         f"{len(item.updates)}" if is_judged else "-",
+        item.base.rpartition("/")[2] if item.base else "-",
         describe_places(item.running),
     )
 
@@ -142,9 +144,9 @@ def describe_places(places: Iterable[Place]) -> str:
 
 def _say_reasons(items: Sequence[OutdatedImage | RunningItem], what: str) -> None:
     """Why verdicts are unknown or incomplete, the commonest reason first."""
-    for word, wanted in (("unknown", True), ("incomplete", False)):
+    for word in ("unknown", "superseded", "incomplete"):
         reasons = Counter(
-            item.reason for item in items if item.reason and (item.status == "unknown") == wanted
+            item.reason for item in items if item.reason and _doubt_of(item.status) == word
         )
         if not reasons:
             continue
@@ -153,6 +155,11 @@ def _say_reasons(items: Sequence[OutdatedImage | RunningItem], what: str) -> Non
             _say(wrap(f"  {number:,} × {reason}", 6))
         if len(reasons) > _REASONS:
             _say(f"  and {plural(len(reasons) - _REASONS, 'other reason')}; see --format json")
+
+
+def _doubt_of(status: Status) -> str:
+    """What a reason speaks of: a verdict that it makes, or else one that it leaves incomplete."""
+    return status if status in {"unknown", "superseded"} else "incomplete"
 
 
 def _rests_on(health: Iterable[Health], now: datetime) -> str:

@@ -92,7 +92,7 @@ def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert headline
     assert 0 < int(headline[1]) < int(headline[2])
-    titles = ["VERDICT", "IMAGE", "(registry.example.org/…)", "SECURITY", "UPDATES", "RUNS", "IN"]
+    titles = ["VERDICT", "IMAGE", "(registry.example.org/…)", "SECURITY", "UPDATES", "FROM", "RUNS", "IN"]
     assert lines[2].split() == titles
     assert any(line.split()[2].startswith("services/") for line in lines[3:])
     assert sum(line.startswith("▲ security") for line in lines) == int(headline[1])
