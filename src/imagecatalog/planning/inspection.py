@@ -16,6 +16,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
+from imagecatalog.planning.ancestry import inherit
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
 from imagecatalog.store.engine import Connection
@@ -35,7 +36,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
     repositories = lookups.list_repositories_of(c, number)
     names = images.list_tag_names(c, [number]).get(number, [])
     name = images.best_names(c, [number]).get(number, str(row.digest))
-    listed = _updates_of(c, judged)
+    listed = inherit(c, {number: _updates_of(c, judged)})[number]
     setup = apt.list_setups(c, [row.setup_id])[0].setup if row.setup_id is not None else None
     return ImageDetail(
         image=reference if reference in names else name,

@@ -17,6 +17,7 @@ from imagecatalog.domain.answers import (
 )
 from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.errors import BadName
+from imagecatalog.planning.ancestry import inherit
 from imagecatalog.planning.verdicts import JudgedImage, judge_images, judge_running
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
@@ -181,7 +182,11 @@ def _describe(
     places = runs.list_places(c, [number for item in shown for number in item.run_images], wanted)
     rows = lookups.list_images(c, {item.number for item in shown})
     pairs = {item.judged.pair for item in shown if item.judged.pair}
-    listed = updates.list_updates(c, pairs) if with_updates else {}
+    by_pair = updates.list_updates(c, pairs) if with_updates else {}
+    pending = {
+        item.number: by_pair[item.judged.pair] for item in shown if item.judged.pair in by_pair
+    }
+    listed = inherit(c, pending)
     bases = lineage.list_bases(c, rows.keys())
     names = images.best_names(c, bases.values())
     described = []
@@ -197,7 +202,7 @@ def _describe(
                 status=item.verdict.status,
                 reason=item.verdict.reason,
                 running=runs.join_places(there),
-                updates=listed.get(item.judged.pair, ()) if item.judged.pair else (),
+                updates=listed.get(item.number, ()),
                 newer=item.judged.newer,
                 base=names.get(bases.get(item.number, 0)),
                 newer_base=item.judged.newer_base,

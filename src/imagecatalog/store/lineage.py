@@ -19,6 +19,9 @@ from imagecatalog.store.schema import (
     chain,
     index_member,
     manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_version,
     repository_manifest,
 )
 
@@ -273,4 +276,29 @@ def list_claiming(c: Connection, digests: Iterable[Digest], limit: int) -> list[
     for batch in batches(set(digests)):
         if len(found) < limit:
             found += c.scalars(_CLAIMING, {"digests": batch, "most": limit - len(found)})
+    return found
+
+
+_CONTENTS: Select[Any] = (
+    select(
+        package_set_chunk.c.set_id,
+        package_version.c.type,
+        package_version.c.name,
+        package_version.c.arch,
+        package_version.c.version,
+    )
+    .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+    .join(package_version, package_version.c.id == package_chunk_member.c.package_version_id)
+    .where(package_set_chunk.c.set_id.in_(bindparam("sets", expanding=True)))
+)
+
+
+def list_contents(
+    c: Connection, sets: Collection[int]
+) -> dict[int, set[tuple[str, str, str, str]]]:
+    """Type, name, architecture and version of the packages of each set."""
+    found: dict[int, set[tuple[str, str, str, str]]] = {number: set() for number in sets}
+    for batch in batches(found, 100):
+        for number, *package in c.execute(_CONTENTS, {"sets": batch}):
+            found[number].add(tuple(package))
     return found
