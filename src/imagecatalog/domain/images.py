@@ -18,6 +18,8 @@ class Descriptor(Struct, frozen=True):
     """Bytes; -1 where the source did not say."""
     platform: Platform | None = None
     annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    """What it is, where it is no image; empty where nobody says."""
 
 
 class RawManifest(Struct, frozen=True):
@@ -35,6 +37,9 @@ class ImageManifest(Struct, frozen=True):
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    subject: Descriptor | None = None
+    """What it is attached to, where it says so."""
 
 
 class ImageIndex(Struct, frozen=True):

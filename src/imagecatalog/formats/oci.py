@@ -53,6 +53,10 @@ _INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
 _CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 _FOREIGN = re.compile(r"\.foreign\.diff\.tar|\.layer\.nondistributable\.")
 _IN_TOTO = "application/vnd.in-toto"
+_BESIDE = re.compile(
+    r"application/vnd\.(?:in-toto|dsse|dev\.(?:cosign|sigstore)\.)|[^;]*(?:spdx|cyclonedx|syft)"
+)
+"""Media types of what speaks of an image; Cosign and others keep them under an image's own config."""
 # Every alternative takes at least one byte and never gives it back: linear on any input.
 _JSON_MARK = re.compile(rb'(?s)"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]')
 
@@ -93,6 +97,7 @@ class _Descriptor(Struct):
     size: int | None = None
     platform: _Platform | None = None
     annotations: dict[str, str | None] | None = None
+    artifact_type: str | None = field(name="artifactType", default=None)
 
 
 class _Manifest(Struct):
@@ -102,6 +107,12 @@ class _Manifest(Struct):
     layers: list[_Descriptor] | None = None
     manifests: list[_Descriptor] | None = None
     annotations: dict[str, str | None] | None = None
+    artifact_type: str | None = field(name="artifactType", default=None)
+    subject: msgspec.Raw | None = None
+
+
+class _Listing(Struct):
+    manifests: list[msgspec.Raw] | None = None
 
 
 class _Run(Struct):
@@ -143,6 +154,8 @@ def parse_manifest(raw: RawManifest, where: str | None = None) -> ImageManifest 
         config=_descriptor(body.config, f"{where}: config"),
         layers=_descriptors(body.layers or [], "layers", where),
         annotations=annotations,
+        artifact_type=_clean(body.artifact_type),
+        subject=_subject(body.subject, where),
     )
 
 
@@ -164,6 +177,23 @@ def parse_config(body: bytes, where: str) -> ImageConfig:
     )
 
 
+def parse_listing(body: bytes, where: str) -> tuple[Descriptor, ...]:
+    """The members of a list of referrers, an index that anybody may add to.
+
+    At most ``MEMBERS_LIMIT`` are given, and one that is wrong costs only itself. Raises
+    ``BadDocument`` where the whole is no list.
+    """
+    found = []
+    for member in decode_json(body, _Listing, where).manifests or ():
+        try:
+            found.append(_descriptor(decode_json(bytes(member), _Descriptor, where), where))
+        except BadDocument:
+            continue
+        if len(found) == MEMBERS_LIMIT:
+            break
+    return tuple(found)
+
+
 def is_attestation(member: Descriptor) -> bool:
     """Whether a member of an index speaks about an image beside it, rather than being one."""
     platform = member.platform
@@ -177,8 +207,7 @@ def is_attestation(member: Descriptor) -> bool:
 def is_artifact(manifest: ImageManifest) -> bool:
     """Whether it holds something else than an image: a chart, a signature, a statement."""
     return manifest.config.media_type not in _CONFIG_TYPES or (
-        bool(manifest.layers)
-        and all(layer.media_type.startswith(_IN_TOTO) for layer in manifest.layers)
+        bool(manifest.layers) and all(_BESIDE.match(layer.media_type) for layer in manifest.layers)
     )
 
 
@@ -252,7 +281,16 @@ def _descriptor(member: _Descriptor, where: str) -> Descriptor:
         size=size,
         platform=member.platform.value() if member.platform else None,
         annotations=_clean_map(member.annotations),
+        artifact_type=_clean(member.artifact_type),
     )
+
+
+def _subject(body: msgspec.Raw | None, where: str) -> Descriptor | None:
+    """What the manifest is attached to; an image is one whatever is wrong with that."""
+    try:
+        return _descriptor(decode_json(bytes(body or b""), _Descriptor, where), where)
+    except BadDocument:
+        return None
 
 
 def _digest(text: str | None, where: str) -> Digest:

@@ -39,5 +39,11 @@ class ImageSource(Protocol):
     def blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BinaryIO]:
         """The blob's bytes as a stream that raises at its end if digest or size differ."""
 
+    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """What says that it speaks of a manifest; nothing where the source keeps no such list.
+
+        Tags that stand in for such a list are tags like others here.
+        """
+
     def close(self) -> None:
         """Give back connections and files."""

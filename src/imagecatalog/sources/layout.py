@@ -30,7 +30,12 @@ from imagecatalog.errors import (
     TooManyEntries,
     clean_text,
 )
-from imagecatalog.formats.oci import MANIFEST_LIMIT, OCI_INDEX, parse_manifest
+from imagecatalog.formats.oci import (
+    MANIFEST_LIMIT,
+    OCI_INDEX,
+    is_attestation,
+    parse_manifest,
+)
 from imagecatalog.sources.bodies import open_chunks, read_chunks, verify_bytes, verify_chunks
 
 NAME_ANNOTATION = "io.containerd.image.name"
@@ -112,6 +117,10 @@ class StoredImages(ABC):
             open_chunks(verified) as stream,
         ):
             yield stream
+
+    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:  # noqa: ARG002
+        """None: whatever speaks of an image is named by the index as images are."""
+        return ()
 
     def close(self) -> None:
         """Forget what was read; no file is kept open."""
@@ -230,11 +239,14 @@ def name_members(index: ImageIndex, folder: str) -> tuple[Tags, tuple[str, ...]]
     """
     tags: Tags = {}
     problems: list[str] = []
-    unnamed = [member for member in index.manifests if not _written_name(member)]
+    unnamed = [
+        member
+        for member in index.manifests
+        if not (_written_name(member) or member.artifact_type or is_attestation(member))
+    ]
     for member in index.manifests:
-        written = _written_name(member) or (
-            "latest" if len(unnamed) == 1 else member.digest.encoded[:12]
-        )
+        is_only = unnamed == [member]
+        written = _written_name(member) or ("latest" if is_only else member.digest.encoded[:12])
         try:
             reference = _read_name(written, folder)
         except BadName as error:

@@ -39,6 +39,7 @@ from imagecatalog.sources.authorization import Authorization, login_hint
 from imagecatalog.sources.bodies import open_chunks, read_chunks, verify_bytes, verify_chunks
 from imagecatalog.sources.credentials import Credential, find_credential
 from imagecatalog.sources.http import BODY_LIMIT, Answer, Download, Http
+from imagecatalog.sources.referrers import Referrers
 
 PAGE = 1000
 PAGES_LIMIT = 10_000
@@ -95,6 +96,7 @@ class Registry:
         self._authorization = Authorization(
             self._http, self._name, lambda: find(self._name, setting), secure=url.scheme == "https"
         )
+        self._referrers = Referrers(self._pages)
 
     @property
     def name(self) -> str:
@@ -189,6 +191,12 @@ class Registry:
             open_chunks(verified) as stream,
         ):
             yield stream
+
+    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """What says that it speaks of a manifest; nothing if the registry keeps no such lists."""
+        path = self._path(repository)
+        where = f"referrers of {repository}@{digest}"
+        return self._referrers.find(f"/v2/{path}/referrers/{digest}", _pull(path), where)
 
     def close(self) -> None:
         """Give back all connections."""
