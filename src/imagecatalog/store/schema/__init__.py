@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imagecatalog.store.schema.advisories import advisory, advisory_cover, affected, feed_part
 from imagecatalog.store.schema.archives import (
     apt_index,
     apt_package,
@@ -50,6 +51,9 @@ __all__ = [
     "Id",
     "Moment",
     "PackedDigest",
+    "advisory",
+    "advisory_cover",
+    "affected",
     "apt_index",
     "apt_package",
     "apt_release",
@@ -62,6 +66,7 @@ __all__ = [
     "chain",
     "cluster",
     "distro",
+    "feed_part",
     "health",
     "index_member",
     "inventory",

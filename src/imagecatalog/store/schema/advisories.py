@@ -1,0 +1,57 @@
+"""Advisories, and which source packages each of them affects."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, UniqueConstraint
+
+from imagecatalog.store.schema.base import Moment, metadata, number, to
+
+advisory = Table(
+    "advisory",
+    metadata,
+    number(),
+    Column("name", Text, nullable=False, unique=True, comment="CVE-…, DSA-… and the like"),
+    Column("description", Text, comment="as a feed has it, cut where long"),
+    Column("published", Moment, comment="as a feed has it"),
+    comment="a known fault, or a notice that bundles some",
+)
+
+advisory_cover = Table(
+    "advisory_cover",
+    metadata,
+    to("advisory_id", "advisory.id", "the notice", primary_key=True),
+    to("covered_id", "advisory.id", "a fault that it is about", primary_key=True, index=True),
+    sqlite_with_rowid=False,
+    comment="the faults that a notice bundles, as a DSA its CVEs",
+)
+
+affected = Table(
+    "affected",
+    metadata,
+    number(),
+    Column("feed", Text, nullable=False, comment="who says so"),
+    Column("part", Text, nullable=False, comment="the feed's part that it is of"),
+    to("advisory_id", "advisory.id", "the fault", nullable=False),
+    Column("distro", Text, nullable=False, comment="ID of os-release"),
+    Column("release", Text, nullable=False, comment="codename"),
+    Column("source", Text, nullable=False, comment="source package"),
+    Column("status", Text, nullable=False, comment="fixed, open, not-affected, undetermined"),
+    Column("fixed", Text, comment="first source version without the fault"),
+    Column("fixed_key", LargeBinary, comment="the same as a byte key that sorts"),
+    Column("urgency", Text, comment="the feed's own word"),
+    Column("reason", Text, comment="of an open one: no-dsa, postponed, ignored, end-of-life"),
+    UniqueConstraint("advisory_id", "distro", "release", "source", "feed", "part"),
+    Index(None, "source", "distro", "release"),
+    Index(None, "feed", "part"),
+    comment="what a feed says of a fault in a source package of a release",
+)
+
+feed_part = Table(
+    "feed_part",
+    metadata,
+    Column("feed", Text, primary_key=True, comment="which feed"),
+    Column("part", Text, primary_key=True, comment="what of it: a source package, a DSA"),
+    Column("digest", LargeBinary, nullable=False, comment="of its bytes when it was last applied"),
+    sqlite_with_rowid=False,
+    comment="what was applied of each feed, so that only what changed is looked at",
+)
