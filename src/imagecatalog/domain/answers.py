@@ -192,6 +192,22 @@ class ImageSummary(Struct, frozen=True, kw_only=True):
     """Containers."""
 
 
+class AttachmentItem(Struct, frozen=True, kw_only=True):
+    """What a registry keeps beside an image, as it was found there."""
+
+    kind: Literal["provenance", "sbom", "signature", "other"]
+    media_type: str
+    """Of the predicate, the document or the artifact."""
+    digest: str
+    subject: str
+    """Digest of the image or index that it is attached to."""
+    signature: Literal["none", "unverified", "verified"]
+    """Nobody checks signatures here: one that is there is "unverified"."""
+    seen: datetime
+    problem: str | None = None
+    """Why nothing of it counts, or what of it was not understood."""
+
+
 class ImageDetail(Struct, frozen=True, kw_only=True):
     """All of one image."""
 
@@ -215,6 +231,10 @@ class ImageDetail(Struct, frozen=True, kw_only=True):
     running: tuple[Place, ...]
     apt_sources: tuple[str, ...]
     """One line each, as sources.list(5) writes them."""
+    labels: dict[str, str] = {}
+    """Of its configuration, and its manifest's annotations."""
+    attachments: tuple[AttachmentItem, ...] = ()
+    """What is attached to it or to an index that names it, the newest first."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,9 @@ from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.ancestry import inherit
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
+from imagecatalog.store.attachments import list_attachments
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.labels import list_labels
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 
 
@@ -60,6 +62,8 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         ),
         running=_places_of(c, number),
         apt_sources=_describe_sources(setup),
+        labels=list_labels(c, number),
+        attachments=list_attachments(c, number),
     )
 
 
