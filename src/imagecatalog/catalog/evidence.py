@@ -127,9 +127,11 @@ class _Weighing:
 
     def find(self, edge: Edge) -> int | None:
         """The place of the edge that leads to the same parent."""
-        for key in (edge.parent, edge.digest):
-            if key is not None and key in self._places:
-                return self._places[key]
+        if edge.parent is not None and edge.parent in self._places:
+            return self._places[edge.parent]
+        place = self._places.get(edge.digest) if edge.digest is not None else None
+        if place is not None and self.edges[place].parent == edge.parent:
+            return place
         place = self._places.get(edge.image) if edge.image else None
         if place is not None and (self.edges[place].parent is None or edge.parent is None):
             return place
