@@ -33,10 +33,10 @@ _SHOWN = 3
 _TOOL_LENGTH = 200
 
 
-def check_size(body: bytes, where: str) -> None:
+def check_size(body: bytes, where: str, limit: int = SBOM_LIMIT) -> None:
     """Raise ``TooLarge`` or ``TooManyEntries`` for what is not worth decoding."""
-    if len(body) > SBOM_LIMIT:
-        raise TooLarge(where, f"{len(body)} bytes are more than the {SBOM_LIMIT} that we read")
+    if len(body) > limit:
+        raise TooLarge(where, f"{len(body)} bytes are more than the {limit} that we read")
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > VALUES_LIMIT:
         raise TooManyEntries(where, f"it has more than {VALUES_LIMIT} values")
 

@@ -170,7 +170,7 @@ def parse_config(body: bytes, where: str) -> ImageConfig:
     if len(diff_ids) > MEMBERS_LIMIT:
         raise TooManyEntries(where, f"{len(diff_ids)} layers are more than {MEMBERS_LIMIT}")
     return ImageConfig(
-        created=_parse_time(config.created),
+        created=parse_time(config.created),
         platform=config.value(),
         labels=_clean_map(config.config.labels if config.config else None),
         diff_ids=tuple(_digest(text, f"{where}: rootfs") for text in diff_ids),
@@ -300,7 +300,8 @@ def _digest(text: str | None, where: str) -> Digest:
         raise BadDocument(where, error.message) from error
 
 
-def _parse_time(text: str | None) -> datetime | None:
+def parse_time(text: str | None) -> datetime | None:
+    """A time as RFC 3339 writes it, in UTC; None where it is none, or the zero time of year 1."""
     try:
         time = datetime.fromisoformat(text or "")
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
