@@ -84,13 +84,13 @@ def test_a_bad_archive_keeps_what_was_good(
         registry.tag(name, registry.add_image(debian(files, app="1.0-1")))
         write_archive(mirror / name / "dists/bookworm", "1.0-2")
     command.run("sync", registry.url)
-    command.run("refresh", "--config", config)
+    command.run("refresh", "apt", "--config", config)
     for case, (spoil, _) in SPOILT.items():
         spoil(mirror / case.replace(" ", "-") / "dists/bookworm")
     # A version of its own: an index that another archive offers too is known by its hash.
     write_archive(mirror / "good/dists/bookworm", "1.0-9")
 
-    said = command.run("refresh", "--config", config, expect=1)
+    said = command.run("refresh", "apt", "--config", config, expect=1)
     for case in cases:
         name = case.replace(" ", "-")
         found = command.show(f"{registry.host}/{name}:1")
@@ -106,7 +106,7 @@ def test_a_bad_archive_keeps_what_was_good(
 
     for case in SPOILT:  # put right, all is read
         write_archive(mirror / case.replace(" ", "-") / "dists/bookworm", "1.0-4")
-    command.run("refresh", "--config", config)
+    command.run("refresh", "apt", "--config", config)
     for case in SPOILT:
         found = command.show(f"{registry.host}/{case.replace(' ', '-')}:1")
         assert [update["candidate"] for update in found["updates"]] == ["1.0-4"]

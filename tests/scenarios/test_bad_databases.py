@@ -32,9 +32,11 @@ def words(verb: str, registry: BadRegistry, folder: Path) -> tuple[str, ...]:
     """A verb with what it needs."""
     dump = folder / "pods.json"
     dump.write_text('{"kind": "List", "items": []}')
-    return {"sync": ("sync", registry.url), "record": ("record", "--from-dump", f"a={dump}")}.get(
-        verb, (verb,)
-    )
+    return {
+        "sync": ("sync", registry.url),
+        "record": ("record", "--from-dump", f"a={dump}"),
+        "refresh": ("refresh", "apt"),
+    }.get(verb, (verb,))
 
 
 def make_directory(path: Path) -> None:

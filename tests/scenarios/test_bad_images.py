@@ -151,7 +151,7 @@ def test_text_that_is_none_harms_nobody(shop: Shop) -> None:
     assert found["verdict"]["status"] == "unknown"
     assert {item["package"] for item in found["packages"]} == {"nasty"}
     shop.command.run("show", f"{shop.host}/bad:1")
-    shop.command.run("refresh")
+    shop.command.run("refresh", "apt")
     shop.command.run("outdated", "--all")
 
 

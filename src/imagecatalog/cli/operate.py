@@ -79,10 +79,13 @@ def sync(invocation: Invocation, sources: tuple[str, ...]) -> int:
         return _tell(invocation, report)
 
 
-class Dump(click.ParamType[tuple[str, Path]]):
-    """``NAME=PODS.json``."""
+class NamedFile(click.ParamType[tuple[str, Path]]):
+    """``NAME=PATH`` of a file that is there."""
 
-    name = "dump"
+    name = "file"
+
+    def __init__(self, shape: str) -> None:
+        self._shape = shape
 
     def convert(
         self,
@@ -90,13 +93,13 @@ class Dump(click.ParamType[tuple[str, Path]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[str, Path]:
-        """The cluster's name and the file."""
+        """The name and the file."""
         if isinstance(value, tuple):
             return value
         name, equals, path = value.partition("=")
         if not equals or not name or not path:
-            self.fail(f"{value!r} is not NAME=PODS.json", param, ctx)
-        # before anything is read: a file named wrongly is no cluster that failed
+            self.fail(f"{value!r} is not {self._shape}", param, ctx)
+        # before anything is read: a file named wrongly is nothing that failed
         if not Path(path).exists():
             self.fail(f"there is no file {path}", param, ctx)
         return name, Path(path)
@@ -106,7 +109,7 @@ class Dump(click.ParamType[tuple[str, Path]]):
 @click.option(
     "--from-dump",
     "dumps",
-    type=Dump(),
+    type=NamedFile("NAME=PODS.json"),
     multiple=True,
     metavar="NAME=PODS.json",
     help="Take `kubectl get pods -A -o json` instead of asking clusters; may be repeated.",
@@ -127,17 +130,38 @@ def record(invocation: Invocation, dumps: tuple[tuple[str, Path], ...]) -> int:
 
 @click.command(cls=Verb)
 @click.argument("feeds", nargs=-1, metavar="[FEED]...")
+@click.option(
+    "--from-file",
+    "files",
+    type=NamedFile("FEED=PATH"),
+    multiple=True,
+    metavar="FEED=PATH",
+    help="Read this feed from a file, or a folder as its site has it; may be repeated.",
+)
 @click.pass_obj
-def refresh(invocation: Invocation, feeds: tuple[str, ...]) -> int:
+def refresh(
+    invocation: Invocation, feeds: tuple[str, ...], files: tuple[tuple[str, Path], ...]
+) -> int:
     """Fetch what was published since, and judge what it changes.
 
-    FEED is apt (the archives that the images' own apt sources name); left out, every feed that
-    [feeds] does not switch off.
+    FEED is apt (the archives that the images' own apt sources name) or debian-tracker (Debian's
+    security tracker); left out, every feed that [feeds] does not switch off.
     """
+    import msgspec
+
     from imagecatalog.cli.progress import show_progress
     from imagecatalog.jobs.refresh import refresh as run
 
+    if any(name == "apt" for name, _ in files):
+        raise UsageError(
+            "apt is many archives and not one file", hint="map them under [apt.mirrors]"
+        )
+    addresses: dict[str, str | bool] = {
+        name: path.absolute().as_uri() + ("/" if path.is_dir() else "") for name, path in files
+    }
+    feeds = tuple(dict.fromkeys((*feeds, *addresses)))
     with invocation.catalog() as (settings, catalog):
+        settings = msgspec.structs.replace(settings, feeds=settings.feeds | addresses)
         with show_progress(is_quiet=invocation.is_quiet) as progress:
             report = run(catalog, settings, feeds, now=_now, progress=progress)
         return _tell(invocation, report)

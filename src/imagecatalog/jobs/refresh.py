@@ -8,6 +8,7 @@ from datetime import datetime
 
 from imagecatalog.config import Settings
 from imagecatalog.errors import UsageError
+from imagecatalog.jobs.advisories import refresh_tracker
 from imagecatalog.jobs.archives import refresh_archives
 from imagecatalog.jobs.report import Progress, Report, say_nothing
 from imagecatalog.store import health
@@ -15,7 +16,7 @@ from imagecatalog.store.engine import Catalog
 
 _Feed = Callable[..., Report]
 
-FEEDS: Mapping[str, _Feed] = {"apt": refresh_archives}
+FEEDS: Mapping[str, _Feed] = {"apt": refresh_archives, "debian-tracker": refresh_tracker}
 """The feeds of this release, by name."""
 
 

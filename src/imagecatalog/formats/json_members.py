@@ -1,0 +1,102 @@
+"""The members of one huge JSON object, one at a time: only one of them is ever in memory.
+
+RFC 8259. Where a member begins and ends is found by its brackets and strings; what is between them
+is the reader's to decode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from imagecatalog.errors import BadDocument, TooDeep, TooLarge, Truncated
+
+MEMBER_LIMIT = 64 << 20
+"""Bytes of one member."""
+DEPTH_LIMIT = 64
+_CHUNK = 1 << 20
+
+# Every alternative takes at least one byte and never gives it back: linear on any input.
+_MARK = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]|,', re.DOTALL)
+_KEY = re.compile(rb'\s*+("(?:[^"\\]++|\\.)*+")\s*+:', re.DOTALL)
+_decode_key = msgspec.json.Decoder(str).decode
+
+
+def read_members(
+    stream: BinaryIO, where: str, *, limit: int = MEMBER_LIMIT
+) -> Iterator[tuple[str, bytes]]:
+    """Each key with the bytes of its value, in their order.
+
+    Raises ``BadDocument`` for what is no object, ``Truncated`` where it ends too early, ``TooLarge``
+    for a member over ``limit`` bytes, and ``TooDeep``.
+    """
+    reader = _Reader(stream, where, limit)
+    if reader.next_mark() != b"{":
+        raise BadDocument(where, "it is not a JSON object")
+    if reader.cut():
+        raise BadDocument(where, "it is not a JSON object")
+    depth = 0
+    while True:
+        mark = reader.next_mark()
+        if mark in _OPENING:
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise TooDeep(where, f"its JSON is nested more than {DEPTH_LIMIT} deep")
+        elif mark in _CLOSING and depth:
+            depth -= 1
+        elif not depth and mark in _ENDING:
+            member = reader.cut()
+            if member.strip() or mark == b",":
+                yield _split(member, where)
+            if mark != b",":
+                return
+
+
+_OPENING, _CLOSING, _ENDING = (b"{", b"["), (b"}", b"]"), (b"}", b"]", b",")
+
+
+class _Reader:
+    """Finds brackets, commas and strings, and cuts off what lies before the last of them."""
+
+    def __init__(self, stream: BinaryIO, where: str, limit: int) -> None:
+        self._stream, self._where, self._limit = stream, where, limit
+        self._buffer = stream.read(_CHUNK).lstrip()
+        self._start = self._end = 0
+
+    def next_mark(self) -> bytes:
+        while True:
+            found = _MARK.search(self._buffer, self._end)
+            is_whole = found is not None and found.end() < len(self._buffer)
+            more = b"" if is_whole else self._stream.read(_CHUNK)
+            if not more:
+                break
+            # What ends with the buffer may go on in the next one.
+            self._end = found.start() if found else len(self._buffer)
+            self._buffer += more
+            if len(self._buffer) > self._limit + 2 * _CHUNK:
+                raise TooLarge(
+                    self._where, f"one of its members is larger than {self._limit} bytes"
+                )
+        if found is None:
+            raise Truncated(self._where, "it ends within a member")
+        self._start, self._end = found.span()
+        return self._buffer[self._start : self._start + 1]
+
+    def cut(self) -> bytes:
+        before = self._buffer[: self._start]
+        self._buffer = self._buffer[self._end :]
+        self._end = 0
+        return before
+
+
+def _split(member: bytes, where: str) -> tuple[str, bytes]:
+    key = _KEY.match(member)
+    if key is None:
+        raise BadDocument(where, f"{member[:40]!r} is no member of an object")
+    try:
+        return _decode_key(key[1]), member[key.end() :]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadDocument(where, f"a key cannot be read: {error}") from error

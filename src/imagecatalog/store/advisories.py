@@ -1,0 +1,184 @@
+"""Advisories as the feeds tell them: only what changed of a feed is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+
+from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
+from imagecatalog.errors import BadDocument
+from imagecatalog.store.dialect import batches, insert_new, insert_returning, upsert
+from imagecatalog.store.schema import advisory, advisory_cover, affected, feed_part
+from imagecatalog.versions import sort_key
+
+_AT_ONCE = 200
+"""Parts of a feed in one go."""
+_LEAST_KEPT = 0.9
+
+
+class Applied(Struct, frozen=True):
+    """How a feed compared with what was known of it, in parts."""
+
+    parts: int
+    changed: int
+    gone: int
+
+
+def apply_feed(c: Connection, feed: str, parts: Iterable[FeedPart], *, where: str) -> Applied:
+    """Make what is known of a feed be exactly these parts; those that are gone are retracted.
+
+    Raises BadDocument for a feed that is empty, or lost more than a tenth of its parts: such a one
+    is broken, and the transaction with it is to be dropped. What ``parts`` raises passes.
+    """
+    known = {
+        part: bytes(digest)
+        for part, digest in c.execute(
+            select(feed_part.c.part, feed_part.c.digest).where(feed_part.c.feed == feed)
+        )
+    }
+    seen: set[str] = set()
+    changed = 0
+    for some in batches(parts, _AT_ONCE):
+        new = {part.name: part for part in some if known.get(part.name) != part.digest}
+        seen.update(part.name for part in some)
+        changed += len(new)
+        _replace(c, feed, list(new.values()))
+    if not seen:
+        raise BadDocument(where, "it is empty")
+    if len(seen) < _LEAST_KEPT * len(known):
+        raise BadDocument(
+            where,
+            f"it has {len(seen):,} parts where it had {len(known):,}: more than a tenth is missing",
+            hint="what was known of it is kept; fetch it again, or look what became of it",
+        )
+    gone = known.keys() - seen
+    _retract(c, feed, gone)
+    return Applied(len(seen), changed, len(gone))
+
+
+def _replace(c: Connection, feed: str, parts: Sequence[FeedPart]) -> None:
+    numbers = _put_advisories(c, [one for part in parts for one in part.advisories])
+    _retract(c, feed, [part.name for part in parts])
+    rows: list[dict[str, Any]] = [
+        {
+            "feed": feed,
+            "part": part.name,
+            "advisory_id": numbers[one.advisory],
+            "distro": "debian",
+            "release": one.release,
+            "source": one.source,
+            "status": one.status,
+            "fixed": one.fixed,
+            "fixed_key": None if one.fixed is None else sort_key("deb", one.fixed),
+            "urgency": one.urgency,
+            "reason": one.reason,
+        }
+        for part in parts
+        for one in part.affected
+    ]
+    insert_new(c, affected, rows)
+    insert_new(
+        c,
+        feed_part,
+        [{"feed": feed, "part": part.name, "digest": part.digest} for part in parts],
+    )
+
+
+def _retract(c: Connection, feed: str, parts: Collection[str]) -> None:
+    for batch in batches(sorted(parts)):
+        c.execute(affected.delete().where(affected.c.feed == feed, affected.c.part.in_(batch)))
+        c.execute(feed_part.delete().where(feed_part.c.feed == feed, feed_part.c.part.in_(batch)))
+
+
+def _put_advisories(c: Connection, advisories: Iterable[Advisory]) -> dict[str, int]:
+    """The numbers of the advisories and of those they cover, written where they are new."""
+    told: dict[str, Advisory] = {}
+    for one in advisories:
+        if one.name not in told or one.description:
+            told[one.name] = one
+    names = sorted(told.keys() | {name for one in told.values() for name in one.covers})
+    described = [name for name in names if name in told and told[name].description]
+    rows = [
+        {"name": name, "description": told[name].description, "published": told[name].published}
+        for name in described
+    ]
+    columns = (advisory.c.name, advisory.c.id)
+    numbers = dict(upsert(c, advisory, rows, key=["name"], returned=columns))
+    bare = [{"name": name} for name in names if name not in numbers]
+    numbers |= dict(insert_returning(c, advisory, bare, *columns))
+    for batch in batches([name for name in names if name not in numbers]):
+        numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(batch))).all())
+    _put_covers(c, told, numbers)
+    return numbers
+
+
+def _put_covers(c: Connection, told: Mapping[str, Advisory], numbers: Mapping[str, int]) -> None:
+    notices = {numbers[one.name]: one.covers for one in told.values() if one.covers}
+    for batch in batches(notices):
+        c.execute(advisory_cover.delete().where(advisory_cover.c.advisory_id.in_(batch)))
+    insert_new(
+        c,
+        advisory_cover,
+        [
+            {"advisory_id": number, "covered_id": numbers[name]}
+            for number, covers in sorted(notices.items())
+            for name in sorted(covers)
+        ],
+    )
+
+
+def find_affected(c: Connection, name: str) -> tuple[Affected, ...] | None:
+    """What is affected by an advisory, by release and source; None for one that no feed tells.
+
+    ``DSA-1234`` means all its revisions. Of a notice without packages of its own, its faults' count.
+    """
+    wanted = name.upper()
+    named = advisory.c.name == wanted
+    if wanted.startswith(("DSA-", "DLA-", "DTSA-")) and wanted.count("-") == 1:
+        named = named | advisory.c.name.between(f"{wanted}-", f"{wanted}-\uffff")
+    numbers = list(c.scalars(select(advisory.c.id).where(named)))
+    if not numbers:
+        return None
+    return _list_affected(c, numbers) or _list_affected(c, _covered(c, numbers))
+
+
+def _covered(c: Connection, numbers: Sequence[int]) -> list[int]:
+    query = select(advisory_cover.c.covered_id).where(advisory_cover.c.advisory_id.in_(numbers))
+    return list(c.scalars(query))
+
+
+def _list_affected(c: Connection, numbers: Sequence[int]) -> tuple[Affected, ...]:
+    query = (
+        select(
+            advisory.c.name,
+            affected.c.release,
+            affected.c.source,
+            affected.c.status,
+            affected.c.fixed,
+            affected.c.urgency,
+            affected.c.reason,
+        )
+        .join(affected, affected.c.advisory_id == advisory.c.id)
+        .where(advisory.c.id.in_(numbers))
+        .order_by(affected.c.release, affected.c.source, advisory.c.name)
+    )
+    return tuple(
+        Affected(
+            advisory=row.name,
+            release=row.release,
+            source=row.source,
+            status=row.status,
+            fixed=row.fixed,
+            urgency=row.urgency,
+            reason=row.reason,
+        )
+        for row in c.execute(query)
+    )
+
+
+def has_advisories(c: Connection) -> bool:
+    """Whether any feed of advisories was ever applied."""
+    return c.scalar(select(func.count()).select_from(select(feed_part).limit(1).subquery())) == 1
