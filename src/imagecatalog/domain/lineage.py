@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -170,3 +171,21 @@ class Diff(Struct, frozen=True, kw_only=True):
     """Labels, platform, creation, distribution that differ: before, after."""
     reason: str | None = None
     """Why packages could not be compared, where they could not."""
+
+
+class HistoryItem(Struct, frozen=True, kw_only=True):
+    """Something that happened to an image: a tag pointed to it, it was built, it ran."""
+
+    event: Literal["tag", "build", "run"]
+    at: datetime
+    """When it began; of a build when it ended, as its builder says, else when it was told."""
+    until: datetime | None
+    """When a tag moved on or a workload no longer ran it; None: it does still, or of a build."""
+    image: str
+    digest: str | None
+    detail: str
+    """What a person wants to know of it, in a few words."""
+    cluster: str | None = None
+    namespace: str | None = None
+    workload: str | None = None
+    build: BuildItem | None = None
