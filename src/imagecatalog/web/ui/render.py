@@ -16,7 +16,14 @@ from markupsafe import Markup, escape
 
 from imagecatalog.web.http import Problem, respond
 from imagecatalog.web.service import service_of
-from imagecatalog.web.ui.rows import STATUS_SENTENCES, STATUS_WORDS, list_workloads, sum_places
+from imagecatalog.web.ui.rows import (
+    EVIDENCE_NAMES,
+    ROLE_WORDS,
+    STATUS_SENTENCES,
+    STATUS_WORDS,
+    list_workloads,
+    sum_places,
+)
 from imagecatalog.web.ui.versions import split_change
 
 HTML = "text/html; charset=utf-8"
@@ -43,6 +50,11 @@ def link_query(path: str, **parameters: object) -> str:
         key: "true" if value is True else str(value) for key, value in parameters.items() if value
     }
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def link_lineage(reference: str, *opened: str) -> str:
+    """Path of an image's lineage; the images of the ``opened`` repositories are drawn one by one."""
+    return f"/lineage?{urlencode([('ref', reference), *(('open', name) for name in opened)])}"
 
 
 def command(*words: object) -> str:
@@ -155,13 +167,16 @@ environment.filters |= {
 }
 environment.globals |= {
     "command": command,
+    "evidence_names": EVIDENCE_NAMES,
     "link_image": link_image,
+    "link_lineage": link_lineage,
     "link_package": link_package,
     "link_query": link_query,
     "link_repository": link_repository,
     "style_version": _style_version(),
     "sum_places": sum_places,
     "list_workloads": list_workloads,
+    "role_words": ROLE_WORDS,
     "sentences": STATUS_SENTENCES,
     "words": STATUS_WORDS,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status
+from imagecatalog.domain.builds import Evidence, Role
 
 STATUS_WORDS: dict[Status, str] = {
     "security-update": "Security update",
@@ -27,6 +28,15 @@ STATUS_SENTENCES: dict[Status, tuple[str, str]] = {
     "current": ("is up to date", "are up to date"),
 }
 """What one image, or several, of a status do."""
+
+
+EVIDENCE_NAMES: dict[Evidence, str] = {
+    "registered": "the registered build",
+    "provenance": "its provenance",
+    "annotation": "its annotation",
+    "layers": "its layers",
+}
+ROLE_WORDS: dict[Role, str] = {"base": "base", "stage": "build stage", "copy": "copied from"}
 
 
 @dataclass(frozen=True)
