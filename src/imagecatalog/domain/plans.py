@@ -21,6 +21,7 @@ class PlannedFix(Struct, frozen=True, kw_only=True, order=True):
     installed: str
     candidate: str
     security: bool
+    type: str = "deb"
 
 
 class Step(Struct, frozen=True, kw_only=True, rename={"parents": "from"}):
@@ -30,6 +31,8 @@ class Step(Struct, frozen=True, kw_only=True, rename={"parents": "from"}):
     """Whole name of the newest image of its line."""
     digest: str
     repository: str
+    line: str = ""
+    """Which of the repository's tags follow one another here."""
     reason: tuple[str, ...]
     """Sentences: what is rebuilt for, brought here or inherited."""
     parents: tuple[str, ...] = ()

@@ -84,6 +84,12 @@ class Lines:
         self._find({key.repository for key in wanted} - self._seen)
         return {key: self._heads[key] for key in wanted & self._heads.keys()}
 
+    def newest_of(self, repositories: Collection[str]) -> dict[LineKey, Head]:
+        """The newest of every line of these repositories."""
+        wanted = set(repositories)
+        self._find(wanted - self._seen)
+        return {key: head for key, head in self._heads.items() if key.repository in wanted}
+
     def _find(self, repositories: Collection[str]) -> None:
         newest: dict[LineKey, tuple[_Rank, TaggedImage]] = {}
         tied: set[LineKey] = set()
