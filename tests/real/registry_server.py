@@ -23,17 +23,19 @@ PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", "
 
 
 class DockerRegistry:
-    """A registry on a free loopback port, its storage below ``folder``; deleting is allowed.
+    """A registry on a loopback port, a free one if none is given, its storage below ``folder``.
 
-    With ``secure`` it speaks TLS (``ca`` is the authority's PEM file) and wants USER and PASSWORD.
+    Deleting is allowed. With ``secure`` it speaks TLS (``ca`` is the authority's PEM file) and wants
+    USER and PASSWORD. On port 443 its name is the address alone.
     """
 
-    def __init__(self, folder: Path, *, secure: bool = False) -> None:
+    def __init__(self, folder: Path, *, secure: bool = False, port: int | None = None) -> None:
         for program, package in PROGRAMS.items():
             assert shutil.which(program), f"{program} is missing: install the package {package}"
         self.folder = folder
         self.secure = secure
-        self.host = f"127.0.0.1:{_free_port()}"
+        self._address = f"127.0.0.1:{port or _free_port()}"
+        self.host = self._address.removesuffix(":443")
         self.url = f"{'https' if secure else 'http'}://{self.host}"
         self.ca = folder / "ca.pem"
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,14 +87,14 @@ class DockerRegistry:
             " delete: {enabled: true}}\n"
         )
         if not self.secure:
-            return f"{config}http: {{addr: '{self.host}'}}\n"
+            return f"{config}http: {{addr: '{self._address}'}}\n"
         _write_certificates(self.folder)
         entry = subprocess.run(
             ["htpasswd", "-Bnb", USER, PASSWORD], capture_output=True, check=True
         ).stdout
         (self.folder / "htpasswd").write_bytes(entry)
         return (
-            f"{config}http: {{addr: '{self.host}',"
+            f"{config}http: {{addr: '{self._address}',"
             f" tls: {{certificate: {self.folder / 'server.pem'}, key: {self.folder / 'server.key'}}}}}\n"
             f"auth: {{htpasswd: {{realm: images, path: {self.folder / 'htpasswd'}}}}}\n"
         )
