@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from imagecatalog.catalog.annotations import read_annotations
+from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.catalog.inventories import (
-    ConfiguredSetups,
     apply_inventories,
     guess_platform,
     meet,
@@ -29,6 +30,7 @@ from imagecatalog.catalog.names import (
     tell_children,
 )
 from imagecatalog.domain.builds import Build, Evidence, Inventory, Signature
+from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.refs import (
     Digest,
@@ -44,7 +46,14 @@ from imagecatalog.store.names import WaitingBuild
 from imagecatalog.store.packages import PackageList
 from imagecatalog.store.shelf import Shelf
 
-__all__ = ["Registered", "apply_inventories", "put_inventory", "register", "settle_names"]
+__all__ = [
+    "Registered",
+    "apply_inventories",
+    "note_annotations",
+    "put_inventory",
+    "register",
+    "settle_names",
+]
 
 PARENTS_LIMIT = 1000
 """Of one build."""
@@ -199,6 +208,25 @@ def _name_of(build: Build) -> tuple[str | None, Digest | None]:
         Reference.parse(build.image)
     name, digest = read_name(build.image)
     return name, build.digest or digest
+
+
+def note_annotations(
+    c: Connection,
+    shelf: Shelf,
+    digest: Digest,
+    manifest: ImageManifest,
+    config: ImageConfig,
+    *,
+    now: datetime,
+) -> None:
+    """Keep what an image that was just read says of its own making, in the place of what it said."""
+    found = read_annotations(digest, manifest, config)
+    if found is None:
+        return
+    build, where = found
+    told = register(c, shelf, build, evidence="annotation", told_by=where, configured={}, now=now)
+    if told.created:
+        builds.drop_builds(c, digest, "annotation", but=told.id)
 
 
 def settle_names(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from imagecatalog.config import Settings
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import ConfigError
 from imagecatalog.formats.apt_sources import parse_sources
+
+ConfiguredSetups = Mapping[tuple[str, str], AptSetup]
+"""By (``id version`` of the distribution, architecture of the platform): for images without apt."""
 
 _ARCHITECTURES = {
     "amd64": "amd64",

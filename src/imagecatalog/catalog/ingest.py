@@ -7,16 +7,33 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from imagecatalog.domain.apt import AptSetup
+from imagecatalog.catalog import builds
+from imagecatalog.catalog.configured import ConfiguredSetups
+from imagecatalog.catalog.inventories import apply_inventories
 from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.refs import Digest
-from imagecatalog.store import apt, images, layers, packages, repositories, updates
+from imagecatalog.store import (
+    apt,
+    images,
+    inventories,
+    layers,
+    packages,
+    repositories,
+    updates,
+)
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.shelf import Shelf
 
-ConfiguredSetups = Mapping[tuple[str, str], AptSetup]
-"""By (``id version`` of the distribution, architecture of the platform): for images without apt."""
+__all__ = [
+    "ConfiguredSetups",
+    "ImageRecord",
+    "point_configured",
+    "record_images",
+    "record_reading",
+    "record_repository",
+    "settle_index",
+]
 
 
 def record_reading(
@@ -82,7 +99,29 @@ def record_images(
         shelf,
         [(setup, set_id) for setup, set_id in pairs if setup is not None and set_id is not None],
     )
+    inventories.drop_phantoms(c, [record.manifest.config.digest for record in records])
+    for one in records:
+        builds.note_annotations(c, shelf, one.digest, one.manifest, one.config, now=now)
+    untold = [
+        number
+        for number, item in zip(numbers, facts, strict=True)
+        if item.set_id is None or item.unknown is not None
+    ]
+    apply_inventories(c, shelf, untold, configured)
     return numbers
+
+
+def settle_index(
+    c: Connection,
+    shelf: Shelf,
+    index: int,
+    members: Sequence[int],
+    *,
+    configured: ConfiguredSetups,
+) -> None:
+    """Have what was told of an index, before anybody knew it for one, count for its images."""
+    inventories.forget_matches(c, [index])
+    apply_inventories(c, shelf, members, configured)
 
 
 def _put_sets(c: Connection, shelf: Shelf, records: Sequence[ImageRecord]) -> list[int | None]:
@@ -115,10 +154,15 @@ def record_repository(
     present: Sequence[int],
     gone: Sequence[int],
     *,
+    configured: ConfiguredSetups | None = None,
     now: datetime,
 ) -> None:
-    """Write what a repository holds now: its tags, and which manifests came and went."""
+    """Write what a repository holds now: its tags, and which manifests came and went.
+
+    Names that builds told and that waited for its tags are settled.
+    """
     number = repositories.put_repository(c, name)
     repositories.mark_present(c, number, present)
     repositories.mark_gone(c, number, gone, now=now)
     repositories.point_tags(c, number, tags, now=now)
+    builds.settle_names(c, name, configured=configured or {}, now=now)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from imagecatalog.domain.apt import AptSetup
+from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.domain.builds import Inventory
 from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import BadName, clean_text
 from imagecatalog.store import apt, images, inventories, packages, updates
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.inventories import InventoryRow, Subject
+from imagecatalog.store.inventories import InventoryRow
 from imagecatalog.store.shelf import Shelf
 
 Kind = Literal["sbom", "registered"]
-ConfiguredSetups = Mapping[tuple[str, str], AptSetup]
-"""By (``id version`` of the distribution, architecture of the platform): for images without apt."""
 
 _UNMET = Unknown("not-read", "somebody told of it, and no sync has met it yet")
 _ENCODER = msgspec.json.Encoder()
@@ -125,25 +123,16 @@ def apply_inventories(
             continue
         best = told[subject.id][0]
         distro_id = best.distro_id or subject.distro_id
-        setup_id = _setup_of(c, shelf, configured, subject, best.distro or subject.distro)
+        setup_id = subject.own_setup_id
+        if setup_id is None:
+            release, platform = best.distro or subject.distro, subject.platform or best.platform
+            setup_id = _find_setup(c, shelf, configured, release, platform)
         if (best.id, setup_id) != (subject.inventory_id, subject.setup_id):
             rows.append((subject.id, best, distro_id, setup_id))
         if setup_id is not None:
             pairs.append((setup_id, best.set_id))
     inventories.point_images(c, rows)
     updates.enrol(c, shelf, pairs)
-
-
-def _setup_of(
-    c: Connection,
-    shelf: Shelf,
-    configured: ConfiguredSetups,
-    subject: Subject,
-    distro: Distro | None,
-) -> int | None:
-    if subject.own_setup_id is not None:
-        return subject.own_setup_id
-    return _find_setup(c, shelf, configured, distro, subject.platform)
 
 
 def _find_setup(

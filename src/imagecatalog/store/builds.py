@@ -101,9 +101,9 @@ def put_build(c: Connection, row: BuildRow, parents: Sequence[ParentRow]) -> int
     return number
 
 
-def drop_builds(c: Connection, subject: Digest, evidence: Evidence, *, but: bytes) -> None:
+def drop_builds(c: Connection, subject: Digest, evidence: Evidence, *, but: int) -> None:
     """Forget what was told of an image with this evidence before, but that one build."""
-    old = (build.c.subject == subject, build.c.evidence == evidence, build.c.digest != but)
+    old = (build.c.subject == subject, build.c.evidence == evidence, build.c.id != but)
     numbers = select(build.c.id).where(*old)
     c.execute(build_parent.delete().where(build_parent.c.build_id.in_(numbers)))
     c.execute(build.delete().where(*old))
@@ -203,10 +203,12 @@ def list_given_names(c: Connection, manifests: Collection[int]) -> dict[int, str
     names: dict[int, str] = {}
     for batch in batches(set(manifests)):
         query = (
-            select(manifest.c.id, build.c.image)
+            select(manifest.c.id, manifest.c.digest, build.c.image)
             .join(build, build.c.subject == manifest.c.digest)
             .where(manifest.c.id.in_(batch), build.c.image.is_not(None))
             .order_by(build.c.id)
         )
-        names.update(c.execute(query).all())
+        for number, digest, name in c.execute(query):
+            is_tagged = ":" in name.rpartition("/")[2]
+            names[number] = name if is_tagged else f"{name}@{digest}"
     return names

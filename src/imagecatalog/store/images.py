@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
+from imagecatalog.store.builds import list_given_names
 from imagecatalog.store.chains import put_chains
 from imagecatalog.store.dialect import batches, insert_new, upsert
 from imagecatalog.store.labels import put_labels
@@ -31,6 +32,9 @@ from imagecatalog.store.schema import (
 from imagecatalog.store.shelf import Shelf
 
 INDEX, IMAGE, UNREAD = 0, 1, 2
+
+INDEX_READER = 1
+"""Version of what is read of an index: with that of an older release it is read once more."""
 
 # The numbers stand in databases: only ever append.
 MEDIA_TYPES = (
@@ -101,7 +105,8 @@ def find_manifests(
             manifest.c.digest.in_(batch)
         )
         for digest, number, kind, read_by, unknown in c.execute(query):
-            settled = unknown not in _WORTH_ANOTHER_TRY and (kind == INDEX or read_by == reader)
+            read_with = INDEX_READER if kind == INDEX else reader
+            settled = unknown not in _WORTH_ANOTHER_TRY and read_by == read_with
             found[digest] = KnownManifest(number, kind, settled)
     # An index is as settled as the images in it.
     indexes = [known.number for known in found.values() if known.kind == INDEX]
@@ -190,13 +195,18 @@ def put_index(
     members: Sequence[int],
     *,
     missing: Sequence[Digest] = (),
+    settled: bool = True,
     now: datetime,
 ) -> int:
-    """Write an index over images that are there; ``missing`` are those that its source lacks."""
+    """Write an index over images that are there; ``missing`` are those that its source lacks.
+
+    One that is not ``settled`` is read again the next time.
+    """
     why = None
     if missing:
         why = Unknown("member-missing", f"the registry lacks its {', '.join(missing)}")
-    facts = ImageFacts(digest=digest, media_type=media_type, unknown=why)
+    reader = INDEX_READER if settled else None
+    facts = ImageFacts(digest=digest, media_type=media_type, unknown=why, reader=reader)
     (number,) = put_images(c, shelf, [facts], kind=INDEX, now=now)
     insert_new(
         c,
@@ -294,8 +304,9 @@ def list_tag_names(c: Connection, manifests: Collection[int]) -> dict[int, list[
 
 
 def best_names(c: Connection, manifests: Collection[int]) -> dict[int, str]:
-    """One name for each image: by its newest tag, else by repository and digest."""
+    """One name for each image: by its newest tag, else a build's, else by repository and digest."""
     names = {number: known[0] for number, known in list_tag_names(c, manifests).items()}
+    names |= list_given_names(c, set(manifests) - names.keys())
     nameless = set(manifests) - names.keys()
     for batch in batches(nameless):
         query = (

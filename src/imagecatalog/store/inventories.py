@@ -77,6 +77,8 @@ class Told(Struct, frozen=True):
     set_id: int
     distro_id: int | None
     distro: Distro | None
+    platform: str | None
+    """Of the packages, where it is known."""
 
 
 def put_inventory(c: Connection, row: InventoryRow) -> bool:
@@ -159,7 +161,14 @@ def list_told(c: Connection, subjects: Sequence[Subject]) -> dict[int, list[Told
         for row in c.execute(_TOLD, {"digests": batch}):
             for subject, is_only in ways[row.subject]:
                 if is_only or row.platform == subject.platform:
-                    told = Told(row.id, row.kind, row.set_id, row.distro_id, _distro(*row[-4:]))
+                    told = Told(
+                        row.id,
+                        row.kind,
+                        row.set_id,
+                        row.distro_id,
+                        _distro(*row[-4:]),
+                        row.platform,
+                    )
                     found.setdefault(subject.id, []).append(told)
     for many in found.values():
         many.sort(key=lambda told: KINDS.index(told.kind))
@@ -208,6 +217,7 @@ _POINT = (
         inventory_id=bindparam("to_inventory"),
         distro_id=bindparam("to_distro"),
         setup_id=bindparam("to_setup"),
+        platform=func.coalesce(manifest.c.platform, bindparam("or_platform")),
     )
 )
 
@@ -221,6 +231,7 @@ def point_images(c: Connection, rows: Iterable[tuple[int, Told, int | None, int 
             "to_inventory": told.id,
             "to_distro": distro_id,
             "to_setup": setup_id,
+            "or_platform": told.platform,
         }
         for number, told, distro_id, setup_id in rows
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, case, func, select
 
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
@@ -29,10 +30,13 @@ class JudgeableImage(Struct, frozen=True):
     set_id: int | None
     setup_id: int | None
     unknown_code: str | None
+    """Why its packages are not known: its layers do not tell, and nobody else does."""
     unknown_reason: str | None
     security: int | None
     """How many packages have a security update, and any: None where that was not kept."""
     updates: int | None
+    security_since: datetime | None
+    since: datetime | None
     newer: str | None
     """The newest tag of its line, and of its base's, if it is not of these and runs."""
     newer_base: str | None
@@ -51,10 +55,12 @@ _JUDGEABLE: Select[Any] = (
         _RELEASE,
         manifest.c.set_id,
         manifest.c.setup_id,
-        manifest.c.unknown_code,
-        manifest.c.unknown_reason,
+        case((manifest.c.inventory_id.is_(None), manifest.c.unknown_code)),
+        case((manifest.c.inventory_id.is_(None), manifest.c.unknown_reason)),
         verdict.c.security,
         verdict.c.updates,
+        verdict.c.security_since,
+        verdict.c.since,
         succession.c.newer,
         succession.c.base,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, or_, select
 
 from imagecatalog.domain.refs import Digest, Reference
 from imagecatalog.errors import BadName, NotFound
+from imagecatalog.store.builds import find_named
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.images import INDEX, MEDIA_TYPES, find_by_digest_start, list_members
 from imagecatalog.store.schema import (
@@ -38,6 +39,7 @@ class ImageRow(Struct, frozen=True):
     set_id: int | None
     setup_id: int | None
     unknown_code: str | None
+    """Why its packages are not known: its layers do not tell, and nobody else does."""
     unknown_reason: str | None
     created: datetime | None
     first_seen: datetime
@@ -72,8 +74,8 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
                 release or None,
                 row.set_id,
                 row.setup_id,
-                row.unknown_code,
-                row.unknown_reason,
+                None if row.inventory_id else row.unknown_code,
+                None if row.inventory_id else row.unknown_reason,
                 row.created,
                 row.first_seen,
                 MEDIA_TYPES[row.media_type],
@@ -229,6 +231,9 @@ def resolve(c: Connection, text: str) -> int:
             number = _tagged(c, name, reference.tag)
             if number is not None:
                 return number
+        given = find_named(c, [f"{reference.name}:{reference.tag or 'latest'}"])
+        if given is not None:
+            return given
     raise NotFound(
         f"no image {text} is known",
         hint="imagecatalog images lists what is; sync brings it up to date",
