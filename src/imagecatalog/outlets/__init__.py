@@ -1,0 +1,1 @@
+"""Tell others, in forms of their own."""
