@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 FORMATS = ("table", "json", "csv")
+GRAPH_FORMATS = (*FORMATS, "dot", "mermaid")
+"""Of verbs whose answer can be drawn."""
+ALL_FORMATS = (*GRAPH_FORMATS, "docker-pkg")
 
 
 class Invocation:
@@ -38,7 +41,7 @@ class Invocation:
 
     @property
     def format(self) -> str:
-        """``table``, ``json`` or ``csv``."""
+        """``table``, ``json``, ``csv``, or another of the verb's own."""
         return str(self.flags.get("format") or "table")
 
     def settings(self, *, need_database: bool = True) -> Settings:
@@ -114,22 +117,32 @@ def _everywhere() -> list[click.Option]:
     ]
 
 
-def _for_readers() -> list[click.Option]:
+def _for_readers(formats: Sequence[str]) -> list[click.Option]:
     return [
         GlobalOption(["--server"], metavar="URL", help="Ask this server instead of a database."),
         GlobalOption(
-            ["--format"], type=click.Choice(FORMATS), help="Form of the answer; table if left out."
+            ["--format"], type=click.Choice(formats), help="Form of the answer; table if left out."
         ),
     ]
 
 
 class Verb(click.Command):
-    """A verb with the global options behind its own; ``reads`` adds those of questions."""
+    """A verb with the global options behind its own.
 
-    def __init__(self, *arguments: Any, reads: bool = False, **attributes: Any) -> None:
+    ``reads`` adds those of questions; ``formats`` are the forms that its answer may have.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        reads: bool = False,
+        formats: Sequence[str] = FORMATS,
+        **attributes: Any,
+    ) -> None:
         super().__init__(*arguments, **attributes)
         self.reads = reads
-        self.params += (_for_readers() if reads else []) + _everywhere()
+        self.formats = formats
+        self.params += (_for_readers(formats) if reads else []) + _everywhere()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Refuse what would be given in vain, then run."""
@@ -137,6 +150,9 @@ class Verb(click.Command):
         for name in ("server", "format"):
             if not self.reads and name in flags:
                 raise click.UsageError(f"--{name} is for verbs that answer questions.", ctx)
+        if flags.get("format", self.formats[0]) not in self.formats:
+            known = ", ".join(self.formats)
+            raise click.UsageError(f"--format {flags['format']} is not one of {known}.", ctx)
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -154,7 +170,7 @@ class Verbs(click.Group):
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
-        self.params += _for_readers() + _everywhere()
+        self.params += _for_readers(ALL_FORMATS) + _everywhere()
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Not by the alphabet: first what makes a catalog, then what asks it."""
