@@ -47,6 +47,7 @@ from imagecatalog.store.packages import PackageList
 from imagecatalog.store.shelf import Shelf
 
 __all__ = [
+    "ConfiguredSetups",
     "Registered",
     "apply_inventories",
     "note_annotations",
