@@ -229,3 +229,28 @@ def test_a_password_in_an_image_s_sources_is_shown_to_nobody(
         shown = repr(image_detail(c, digest("one"), now=NOON))
     assert "apt.example.org" in shown
     assert "sesame" not in shown
+
+
+def test_an_update_waits_from_its_first_sight(catalog: Catalog, put_image: PutImage) -> None:
+    def waits(at: datetime) -> tuple[datetime | None, datetime | None]:
+        with catalog.write() as c:
+            judge(c)
+            (item,) = outdated(c, now=at).items
+            assert overview(c, now=at).waiting_since == (
+                item.waiting_since if item.status == "security-update" else None
+            )
+            return item.waiting_since, item.updates[0].since
+
+    later, last = NOON + timedelta(days=3), NOON + timedelta(days=9)
+    plain = ReleaseFacts(label="Debian", codename="bookworm", suite="stable")
+    with catalog.write() as c:
+        put_image(c, "app", [package("ssl", "1.0-1")])
+        run(c, "app")
+        offer(c, "1.0-2", facts=plain)
+    assert waits(NOON) == (NOON, NOON)
+    with catalog.write() as c:
+        offer(c, "1.0-3", at=later, fingerprint="2")  # now it is one for security
+    assert waits(later) == (later, later)
+    with catalog.write() as c:
+        offer(c, "1.0-4", at=last, fingerprint="3")  # another candidate starts no new wait
+    assert waits(last) == (later, later)

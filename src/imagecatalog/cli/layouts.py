@@ -70,7 +70,10 @@ def show_outdated(
         _say("Nothing is known to run yet.")
         _next("record --clusters NAME:KUBECONFIG")
         return
-    _say(_outdated_headline(items, overview) + _rests_on(health, now))
+    waited = ""
+    if overview and overview.waiting_since:
+        waited = f"; the oldest fix has waited {format_age(overview.waiting_since, now)}"
+    _say(_outdated_headline(items, overview) + waited + _rests_on(health, now))
     if not items:
         return
     _say()
@@ -80,10 +83,11 @@ def show_outdated(
         Column(_image_title(registry), least=30, is_name=True),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
+        Column("WAITING", right=True),
         Column("FROM", least=16),
         Column("RUNS IN", least=12),
     )
-    write_table(columns, [_outdated_row(item, registry) for item in items])
+    write_table(columns, [_outdated_row(item, registry, now) for item in items])
     _say_reasons(items, "image")
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
@@ -119,7 +123,7 @@ def _outdated_headline(items: Sequence[OutdatedImage], overview: Overview | None
     return f"{urgent:,} of the {plural(len(items), 'image')} listed {needs} a security update"
 
 
-def _outdated_row(item: OutdatedImage, registry: str) -> tuple[str | Cell, ...]:
+def _outdated_row(item: OutdatedImage, registry: str, now: datetime) -> tuple[str | Cell, ...]:
     security = sum(update.security for update in item.updates)
     is_judged = item.status != "unknown" or bool(item.updates)
     return (
@@ -127,6 +131,7 @@ def _outdated_row(item: OutdatedImage, registry: str) -> tuple[str | Cell, ...]:
         item.image.removeprefix(registry),
         Cell(f"{security}", "red" if security else None) if is_judged else "-",
         f"{len(item.updates)}" if is_judged else "-",
+        format_age(item.waiting_since, now) if item.waiting_since else "-",
         item.base.rpartition("/")[2] if item.base else "-",
         describe_places(item.running),
     )

@@ -161,9 +161,9 @@ def refresh(
     }
     feeds = tuple(dict.fromkeys((*feeds, *addresses)))
     with invocation.catalog() as (settings, catalog):
-        settings = msgspec.structs.replace(settings, feeds=settings.feeds | addresses)
+        asked = msgspec.structs.replace(settings, feeds=settings.feeds | addresses)
         with show_progress(is_quiet=invocation.is_quiet) as progress:
-            report = run(catalog, settings, feeds, now=_now, progress=progress)
+            report = run(catalog, asked, feeds, now=_now, progress=progress)
         return _tell(invocation, report)
 
 

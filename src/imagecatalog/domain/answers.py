@@ -42,6 +42,8 @@ class Update(Struct, frozen=True, kw_only=True):
     severity: str | None = None
     exploited: bool = False
     inherited_from: str | None = None
+    since: datetime | None = None
+    """When it was first seen on offer, or seen to be one for security."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -62,6 +64,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """How many packages have a security update."""
     updates: int = 0
     """How many packages have any update, security updates included."""
+    waiting_since: datetime | None = None
+    """When the first of its security updates, or else of its updates, was first seen."""
 
 
 class OutdatedImage(Struct, frozen=True, kw_only=True):
@@ -81,6 +85,8 @@ class OutdatedImage(Struct, frozen=True, kw_only=True):
     """The image it is built on, as far as that is known."""
     newer_base: str | None = None
     """The newest tag of its base's line, where that is another image."""
+    waiting_since: datetime | None = None
+    """When the first of its security updates, or else of its updates, was first seen."""
 
 
 class RunningItem(Struct, frozen=True, kw_only=True):
@@ -112,6 +118,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     by_status: dict[str, int]
     repositories: int
     images: int
+    waiting_since: datetime | None
+    """When the oldest security update that waits in what runs was first seen."""
     worst: tuple[OutdatedImage, ...]
     """The ten worst, their ``updates`` left empty."""
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
 from imagecatalog.errors import hide_secrets
-from imagecatalog.matching.candidates import Available, Policy
+from imagecatalog.matching.candidates import Available, Choice, Policy
 from imagecatalog.store import apt, counts, updates
 from imagecatalog.store.apt import ReleaseRow, SetupRow
 from imagecatalog.store.engine import Connection
@@ -69,7 +69,7 @@ def _judge_setup(c: Connection, row: SetupRow) -> int:
     unmoved = inputs == row.inputs and not row.pending
     if unmoved and (problem, checked) == (row.problem, row.checked):
         return 0
-    rows = [] if unmoved else _judge_packages(c, row, archives)
+    rows = [] if unmoved else _judge_packages(c, row, archives, checked or row.checked)
     apt.save_setup(c, row.id, problem=problem, checked=checked, inputs=inputs, changed=bool(rows))
     return len(rows)
 
@@ -131,7 +131,9 @@ def _fingerprint(archives: Iterable[_Archive]) -> bytes:
     return told.digest()
 
 
-def _judge_packages(c: Connection, row: SetupRow, archives: Sequence[_Archive]) -> list[Judged]:
+def _judge_packages(
+    c: Connection, row: SetupRow, archives: Sequence[_Archive], at: datetime | None
+) -> list[Judged]:
     native = row.setup.architectures[0]
     policy = Policy(row.setup.pins, native)
     offers = _offers(c, row.id, native, archives)
@@ -147,11 +149,20 @@ def _judge_packages(c: Connection, row: SetupRow, archives: Sequence[_Archive]) 
             choice.candidate if choice else None,
             choice.security if choice else False,
             choice.origin if choice else None,
+            _waiting_since(old, choice, at),
         )
         if new != old:
             changed.append(new)
     updates.save_judged(c, row.id, changed)
     return changed
+
+
+def _waiting_since(old: Judged, choice: Choice | None, at: datetime | None) -> datetime | None:
+    """Since when an update waits: a newer candidate still in time for it starts no new wait."""
+    if choice is None:
+        return None
+    goes_on = old.candidate is not None and (old.security or not choice.security)
+    return old.since if goes_on and old.since else at
 
 
 def _offers(

@@ -73,6 +73,14 @@ def overview(c: Connection, *, now: datetime) -> Overview:
         by_status=by_status,
         repositories=held["repositories"],
         images=held["images"],
+        waiting_since=min(
+            (
+                item.verdict.waiting_since
+                for item in candidates
+                if item.verdict.security and item.verdict.waiting_since
+            ),
+            default=None,
+        ),
         worst=_describe(c, worst, RunFilter(), with_updates=False),
     )
 
@@ -206,6 +214,7 @@ def _describe(
                 newer=item.judged.newer,
                 base=names.get(bases.get(item.number, 0)),
                 newer_base=item.judged.newer_base,
+                waiting_since=item.verdict.waiting_since,
             )
         )
     return tuple(described)

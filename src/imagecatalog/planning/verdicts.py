@@ -44,7 +44,7 @@ def judge_running(c: Connection, *, now: datetime) -> dict[int, JudgedImage]:
 def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int, JudgedImage]:
     pairs = {row.id: pair for row in rows if (pair := _pair(row)) is not None}
     counts = {
-        pairs[row.id]: Counts(row.security, row.updates)
+        pairs[row.id]: Counts(row.security, row.updates, row.security_since, row.since)
         for row in rows
         if row.id in pairs and row.security is not None and row.updates is not None
     }
@@ -79,12 +79,15 @@ def _unjudged(row: JudgeableImage) -> Verdict:
 
 def _weigh(found: Counts, state: SetupState, now: datetime) -> Verdict:
     doubt = _doubt(state, now)
-    counts = {"security": found.security, "updates": found.updates}
-    if found.security:
-        return Verdict(status="security-update", reason=doubt, **counts)
-    # Without all archives, a security update may hide behind what is missing.
     if found.updates:
-        return Verdict(status="update", reason=doubt, **counts)
+        # Without all archives, a security update may hide behind what is missing.
+        return Verdict(
+            status="security-update" if found.security else "update",
+            reason=doubt,
+            security=found.security,
+            updates=found.updates,
+            waiting_since=found.security_since if found.security else found.since,
+        )
     if doubt is not None:
         return Verdict(status="unknown", reason=doubt)
     return Verdict(status="current")

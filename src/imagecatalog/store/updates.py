@@ -51,6 +51,8 @@ class Judged(Struct, frozen=True):
     candidate: str | None
     security: bool
     origin: str | None
+    since: datetime | None
+    """When the candidate, or that it is one for security, was first seen; None without one."""
 
 
 class Sum(Struct, frozen=True):
@@ -59,13 +61,18 @@ class Sum(Struct, frozen=True):
     security: int
     members: tuple[int, ...]
     """Ids of the package versions that have an update."""
+    security_since: datetime | None
+    """Since when a security update waits, and any."""
+    since: datetime | None
 
 
 class Counts(Struct, frozen=True):
-    """How many packages of a set have an update, and a security update among them."""
+    """How many packages of a set have an update, and a security update among them; since when."""
 
     security: int
     updates: int
+    security_since: datetime | None
+    since: datetime | None
 
 
 class SetupState(Struct, frozen=True):
@@ -123,14 +130,15 @@ def list_judged(c: Connection, setup_id: int) -> list[Judged]:
             package_update.c.candidate,
             package_update.c.security,
             package_update.c.origin,
+            package_update.c.since,
             *columns,
         )
         .join(package_update, package_update.c.package_version_id == package_version.c.id)
         .where(package_update.c.setup_id == setup_id)
     )
     return [
-        Judged(number, Package(*values), judged, candidate, security, origin)
-        for number, judged, candidate, security, origin, *values in c.execute(query)
+        Judged(number, Package(*values), judged, candidate, security, origin, since)
+        for number, judged, candidate, security, origin, since, *values in c.execute(query)
     ]
 
 
@@ -148,6 +156,7 @@ def save_judged(c: Connection, setup_id: int, rows: Iterable[Judged]) -> None:
                     "candidate": row.candidate,
                     "security": row.security,
                     "origin": row.origin,
+                    "since": row.since,
                 }
                 for row in batch
             ],
@@ -187,7 +196,7 @@ def list_running_pairs(c: Connection) -> list[Pair]:
 def count_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Counts]:
     """How many updates each set has, added up now."""
     return {
-        pair: Counts(found.security, len(found.members))
+        pair: Counts(found.security, len(found.members), found.security_since, found.since)
         for pair, found in _add_up_all(c, pairs).items()
     }
 
@@ -226,6 +235,8 @@ def keep_sums(c: Connection) -> None:
                 "security": found.security,
                 "updates": len(found.members),
                 "members": msgspec.msgpack.encode(found.members),
+                "security_since": found.security_since,
+                "since": found.since,
             }
             for (setup_id, set_id), found in sums.items()
         ],
@@ -249,24 +260,23 @@ def _fresh(*columns: ColumnElement[Any]) -> Select[Any]:
 def _find_sums(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Sum]:
     sums = {}
     for batch in batches(pairs):
-        query = _fresh(verdict.c.security, verdict.c.members).where(
-            verdict.c.set_id.in_([set_id for _, set_id in batch])
-        )
-        for setup_id, set_id, security, members in c.execute(query):
+        columns = (verdict.c.security, verdict.c.members, verdict.c.security_since, verdict.c.since)
+        query = _fresh(*columns).where(verdict.c.set_id.in_([set_id for _, set_id in batch]))
+        for setup_id, set_id, security, members, *moments in c.execute(query):
             if (setup_id, set_id) in pairs:
-                sums[setup_id, set_id] = Sum(security, tuple(_DECODER.decode(members)))
+                sums[setup_id, set_id] = Sum(security, tuple(_DECODER.decode(members)), *moments)
     return sums
 
 
 def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum]:
-    members: dict[int, list[int]] = {set_id: [] for set_id in sets}
-    security = dict.fromkeys(sets, 0)
+    found: dict[int, list[tuple[int, bool, datetime | None]]] = {set_id: [] for set_id in sets}
     for batch in batches(sets):
         query = (
             select(
                 package_set_chunk.c.set_id,
                 package_update.c.package_version_id,
                 package_update.c.security,
+                package_update.c.since,
             )
             .join(
                 package_chunk_member,
@@ -283,12 +293,16 @@ def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum
                 package_update.c.candidate.is_not(None),
             )
         )
-        for set_id, number, is_security in c.execute(query):
-            members[set_id].append(number)
-            security[set_id] += is_security
+        for set_id, number, is_security, since in c.execute(query):
+            found[set_id].append((number, is_security, since))
     return {
-        (setup_id, set_id): Sum(security[set_id], tuple(numbers))
-        for set_id, numbers in members.items()
+        (setup_id, set_id): Sum(
+            security=sum(is_security for _, is_security, _ in many),
+            members=tuple(number for number, _, _ in many),
+            security_since=min((at for _, is_sec, at in many if is_sec and at), default=None),
+            since=min((at for *_, at in many if at), default=None),
+        )
+        for set_id, many in found.items()
     }
 
 
@@ -341,5 +355,6 @@ def _read_updates(
                 candidate=row.candidate,
                 security=row.security,
                 origin=row.origin or "",
+                since=row.since,
             ),
         )

@@ -87,12 +87,23 @@ def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
     lines = ask(capsys, "outdated").splitlines()
 
     headline = re.fullmatch(
-        r"(\d+) of (\d+) running images need a security update \(scanned .* ago, feeds .* ago\)",
+        r"(\d+) of (\d+) running images need a security update"
+        r"; the oldest fix has waited \d+ \S+ \(scanned .* ago, feeds .* ago\)",
         lines[0],
     )
     assert headline
     assert 0 < int(headline[1]) < int(headline[2])
-    titles = ["VERDICT", "IMAGE", "(registry.example.org/…)", "SECURITY", "UPDATES", "FROM", "RUNS", "IN"]
+    titles = [
+        "VERDICT",
+        "IMAGE",
+        "(registry.example.org/…)",
+        "SECURITY",
+        "UPDATES",
+        "WAITING",
+        "FROM",
+        "RUNS",
+        "IN",
+    ]
     assert lines[2].split() == titles
     assert any(line.split()[2].startswith("services/") for line in lines[3:])
     assert sum(line.startswith("▲ security") for line in lines) == int(headline[1])

@@ -87,6 +87,7 @@ package_update = Table(
     Column("judged", Boolean, nullable=False, comment="false: new, not judged yet"),
     Column("candidate", Text, comment="what apt would install; null: nothing newer"),
     Column("security", Boolean, nullable=False, comment="a security archive has a part in it"),
+    Column("since", Moment, comment="when it was first seen to wait, by its security; null: none"),
     Column("origin", Text, comment="label and codename of the archive"),
     sqlite_with_rowid=False,
     comment="the verdict of apt on a package version under a set-up",
@@ -101,6 +102,8 @@ verdict = Table(
     Column("security", Integer, nullable=False, comment="packages with a security update"),
     Column("updates", Integer, nullable=False, comment="packages with any update"),
     Column("members", LargeBinary, nullable=False, comment="ids of those packages; MessagePack"),
+    Column("security_since", Moment, comment="since when a security update waits"),
+    Column("since", Moment, comment="since when any update waits"),
     sqlite_with_rowid=False,
     comment="the sum of a set's updates, kept for what runs",
 )
