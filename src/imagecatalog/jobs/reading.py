@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from imagecatalog.catalog import ingest
+from imagecatalog.catalog.configured import ConfiguredSetups
+from imagecatalog.catalog.inventories import apply_inventories
 from imagecatalog.domain.contents import LayerReading
 from imagecatalog.domain.images import Descriptor, ImageIndex, ImageManifest
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import BadDocument, CatalogError, Missing, TooDeep, TooLarge, Truncated
-from imagecatalog.formats import oci
+from imagecatalog.formats import attached, oci
 from imagecatalog.formats.layer import READER_VERSION
+from imagecatalog.jobs.attachments import AttachmentReader, Beside
 from imagecatalog.jobs.report import Failure
 from imagecatalog.sources.contents import read_contents
 from imagecatalog.sources.interface import ImageSource
@@ -69,6 +72,12 @@ class Turns:
             self.give_back(digest)
 
 
+def _spoken_of(member: Descriptor, index: ImageIndex) -> Digest | None:
+    """The image in an index that an attestation in it says it is about, as BuildKit writes it."""
+    said = member.annotations.get(attached.REFERENCE)
+    return next((one.digest for one in index.manifests if one.digest == said), None)
+
+
 class Reader:
     """Reads what the catalog does not know yet from one source. Safe to share between threads."""
 
@@ -76,7 +85,7 @@ class Reader:
         self,
         catalog: Catalog,
         source: ImageSource,
-        configured: ingest.ConfiguredSetups,
+        configured: ConfiguredSetups,
         now: Callable[[], datetime],
     ) -> None:
         self._catalog = catalog
@@ -96,6 +105,8 @@ class Reader:
         """Images read now whose packages are not known, for whatever reason."""
         self.unreadable: list[Failure] = []
         """Images with a fault in their bytes; they are in the catalog as unknown."""
+        self.attachments = AttachmentReader(catalog, source, self._writing, configured, now)
+        """What lies beside the images of the same source."""
 
     def find_settled(self, digests: Collection[Digest]) -> dict[Digest, int]:
         """The numbers of those manifests of which nothing is left to read; asks no source."""
@@ -110,10 +121,11 @@ class Reader:
         *,
         platform: Platform | None = None,
         depth: int = 0,
-    ) -> int:
+    ) -> int | Beside:
         """The number of a manifest in the catalog, read from the source if it is new.
 
-        ``platform`` is what an index says of it: for an image that cannot tell itself.
+        Or of which image it speaks, where it is none itself. ``platform`` is what an index says of
+        it: for an image that cannot tell itself.
 
         Bytes that are not what they should be make an unknown image, with its reason. Raises
         SourceUnavailable, and Missing where the source no longer has it.
@@ -127,7 +139,9 @@ class Reader:
             except BadDocument as error:
                 return self._refuse(repository, digest, platform, error)
 
-    def _read(self, repository: str, digest: Digest, platform: Platform | None, depth: int) -> int:
+    def _read(
+        self, repository: str, digest: Digest, platform: Platform | None, depth: int
+    ) -> int | Beside:
         raw = self._source.manifest(repository, digest)
         manifest = oci.parse_manifest(raw)
         if isinstance(manifest, ImageIndex):
@@ -135,6 +149,9 @@ class Reader:
                 raise TooDeep(f"index {digest}", f"indexes are nested more than {_NESTED} deep")
             return self._read_index(repository, digest, manifest, depth)
         if oci.is_artifact(manifest):
+            if manifest.subject is not None:
+                what = Descriptor(manifest.media_type, digest, len(raw.body))
+                return Beside(manifest.subject.digest, what)
             why = Unknown("not-an-image", f"it holds no image but {manifest.config.media_type}")
             return self._put_unread(digest, manifest.media_type, why)
         try:
@@ -146,8 +163,10 @@ class Reader:
     def _read_index(self, repository: str, digest: Digest, index: ImageIndex, depth: int) -> int:
         members: list[int] = []
         missing: list[Digest] = []
+        beside: list[Beside] = []
         for member in index.manifests:
             if oci.is_attestation(member):
+                beside.append(Beside(_spoken_of(member, index) or digest, member))
                 continue
             try:
                 number = self.read(
@@ -156,14 +175,40 @@ class Reader:
             except Missing:
                 missing.append(member.digest)
             else:
-                members.append(number)
+                if isinstance(number, Beside):
+                    beside.append(number)
+                else:
+                    members.append(number)
+        put = self._put_index(digest, index, members, missing, settled=not beside)
+        if beside and self.attachments.read_beside(repository, beside):
+            put = self._put_index(digest, index, members, missing, settled=True)
+        return put
+
+    def _put_index(
+        self,
+        digest: Digest,
+        index: ImageIndex,
+        members: list[int],
+        missing: list[Digest],
+        *,
+        settled: bool,
+    ) -> int:
         with self._writing() as (c, shelf):
             # An index within an index stands for the images in it.
             nested = images.list_members(c, set(members))
             flat = dict.fromkeys(one for member in members for one in nested.get(member, [member]))
-            return images.put_index(
-                c, shelf, digest, index.media_type, list(flat), missing=missing, now=self._now()
+            number = images.put_index(
+                c,
+                shelf,
+                digest,
+                index.media_type,
+                list(flat),
+                missing=missing,
+                settled=settled,
+                now=self._now(),
             )
+            ingest.settle_index(c, shelf, number, list(flat), configured=self._configured)
+        return number
 
     def _read_image(self, repository: str, digest: Digest, manifest: ImageManifest) -> int:
         where = f"configuration {manifest.config.digest}"
@@ -259,7 +304,7 @@ class Reader:
         self, digest: Digest, media_type: str, why: Unknown, platform: Platform | None = None
     ) -> int:
         with self._writing() as (c, shelf):
-            return images.put_unread(
+            number = images.put_unread(
                 c,
                 shelf,
                 digest,
@@ -269,3 +314,5 @@ class Reader:
                 reader=READER_VERSION,
                 now=self._now(),
             )
+            apply_inventories(c, shelf, [number], self._configured)
+        return number

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime
 
 from imagecatalog.catalog import ingest, timeline
 from imagecatalog.catalog.configured import configured_setups
 from imagecatalog.config import Settings
+from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import (
     BadDocument,
@@ -19,13 +20,14 @@ from imagecatalog.errors import (
     SourceUnavailable,
     UsageError,
 )
+from imagecatalog.jobs.attachments import Beside, take_beside
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.open import open_source
 from imagecatalog.sources.registry import Registry
-from imagecatalog.store import health, images, repositories
+from imagecatalog.store import attachments, health, images, repositories
 from imagecatalog.store.engine import Catalog
 
 _SIDE_BY_SIDE = 8
@@ -105,7 +107,8 @@ class _Crawl:
         self._catalog = catalog
         self._source = source
         self._now = now
-        self._reader = Reader(catalog, source, configured_setups(settings), now)
+        self._configured = configured_setups(settings)
+        self._reader = Reader(catalog, source, self._configured, now)
 
     def run(self, progress: Progress) -> Report:
         """All repositories, side by side."""
@@ -132,7 +135,10 @@ class _Crawl:
         )
         if self._reader.unknown:
             summary += f", {self._reader.unknown:,} with unknown packages"
-        return report + Report((summary,), tuple(self._reader.unreadable))
+        if count := self._reader.attachments.count:
+            summary += f", {plural(count, 'attachment')} read"
+        faults = (*self._reader.unreadable, *self._reader.attachments.faults)
+        return report + Report((summary,), faults)
 
     def _unlisted(self, names: set[str]) -> set[str]:
         """Repositories of this registry that it no longer lists: they are asked for all the same."""
@@ -145,32 +151,65 @@ class _Crawl:
     def _sync_repository(self, name: str) -> Report:
         failed: list[Failure] = []
         try:
-            tags = dict(self._resolve_tags(name, failed))
+            found = dict(self._resolve_tags(name, failed))
         except CatalogError as error:
             return Report(failed=(Failure.of(name, error),))
-        targets: dict[str, int] = {}
-        settled = self._reader.find_settled(tags.values())
-        for tag, digest in tags.items():
-            try:
-                targets[tag] = settled.get(digest) or self._reader.read(name, digest)
-            except DatabaseError:
-                raise
-            except CatalogError as error:
-                failed.append(Failure.of(f"{name}:{tag}", error))
+        tags = set(found)
+        beside = take_beside(found)
         try:
+            self._forget_as_images(name, tags - found.keys())
+            targets = self._read_tags(name, found, beside, failed)
             self._write(name, targets, failed)
+            self._reader.attachments.read_repository(name, set(targets.values()), beside)
         except DatabaseError:
             raise
         except CatalogError as error:
             failed.append(Failure.of(name, error))
         return Report(failed=tuple(failed))
 
-    def _resolve_tags(self, name: str, failed: list[Failure]) -> Iterator[tuple[str, Digest]]:
-        """Each tag with its digest; none where the repository is gone."""
+    def _forget_as_images(self, name: str, tags: set[str]) -> None:
+        """Correct what an older release made of tags that stand for attachments."""
+        if tags:
+            with self._catalog.read() as c:
+                tags &= repositories.list_current_tags(c, name).keys()
+        if tags:
+            with self._catalog.write() as c:
+                attachments.forget_as_images(c, name, tags)
+
+    def _read_tags(
+        self,
+        name: str,
+        tags: Mapping[str, Descriptor],
+        beside: list[Beside],
+        failed: list[Failure],
+    ) -> dict[str, int]:
+        """The images that the tags point to; what turns out to be none goes to ``beside``."""
+        targets: dict[str, int] = {}
+        settled = self._reader.find_settled([target.digest for target in tags.values()])
+        new = {target.digest for target in tags.values()} - settled.keys()
+        artifacts = self._reader.attachments.find_artifacts(new) if new else ()
+        for tag, target in tags.items():
+            if target.digest in artifacts:
+                continue
+            try:
+                read = settled.get(target.digest) or self._reader.read(name, target.digest)
+            except DatabaseError:
+                raise
+            except CatalogError as error:
+                failed.append(Failure.of(f"{name}:{tag}", error))
+            else:
+                if isinstance(read, Beside):
+                    beside.append(read)
+                else:
+                    targets[tag] = read
+        return targets
+
+    def _resolve_tags(self, name: str, failed: list[Failure]) -> Iterator[tuple[str, Descriptor]]:
+        """Each tag with what it points to; none where the repository is gone."""
         try:
             for tag in self._source.tags(name):
                 try:
-                    yield tag, self._source.resolve(name, tag).digest
+                    yield tag, self._source.resolve(name, tag)
                 except Missing:
                     continue  # it went between the list and now
                 except CatalogError as error:
@@ -193,7 +232,15 @@ class _Crawl:
         if tags == current and not gone and present <= set(before.values()):
             return
         with self._catalog.write() as c:
-            ingest.record_repository(c, name, tags, sorted(present), gone, now=self._now())
+            ingest.record_repository(
+                c,
+                name,
+                tags,
+                sorted(present),
+                gone,
+                configured=self._configured,
+                now=self._now(),
+            )
 
     def _find_gone(
         self, name: str, doubtful: dict[Digest, int], failed: list[Failure]

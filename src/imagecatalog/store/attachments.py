@@ -19,6 +19,7 @@ from imagecatalog.store.schema import (
     index_member,
     manifest,
     manifest_label,
+    repository,
     repository_manifest,
     run_image,
     succession,
@@ -68,12 +69,14 @@ def put_attachments(c: Connection, rows: Collection[AttachmentRow], *, now: date
     )
 
 
-def list_known(c: Connection, subject: Digest) -> set[Digest]:
-    """What was read of all that is attached to an image: the attachments and what carries them."""
-    query = select(attachment.c.digest).where(
-        attachment.c.subject == subject,
-        or_(attachment.c.kind != "carrier", attachment.c.problem.is_(None)),
-    )
+def list_known(c: Connection, subject: Digest, *, late: bool = False) -> set[Digest]:
+    """What was read of all that is attached to an image: the attachments and what carries them.
+
+    With ``late`` also what was found before the image was met, and therefore not read.
+    """
+    query = select(attachment.c.digest).where(attachment.c.subject == subject)
+    if not late:
+        query = query.where(or_(attachment.c.kind != "carrier", attachment.c.problem.is_(None)))
     return set(c.scalars(query))
 
 
@@ -162,17 +165,18 @@ def list_attachments(c: Connection, number: int) -> tuple[AttachmentItem, ...]:
     )
 
 
-def forget_as_images(c: Connection, repository_id: int, tags: Collection[str]) -> None:
-    """Forget tags that stand for attachments, and what they point to, as images.
+def forget_as_images(c: Connection, name: str, tags: Collection[str]) -> None:
+    """Forget tags of a repository that stand for attachments, and what they point to, as images.
 
     An older release took them for images. What runs, or has another name, stays.
     """
+    here = select(repository.c.id).where(repository.c.name == name).scalar_subquery()
     for batch in batches(tags):
         found = list(
             c.execute(
                 select(tag.c.id, tag_period.c.manifest_id)
                 .join(tag_period, tag_period.c.tag_id == tag.c.id)
-                .where(tag.c.repository_id == repository_id, tag.c.name.in_(batch))
+                .where(tag.c.repository_id == here, tag.c.name.in_(batch))
             )
         )
         tags_of = {number for number, _ in found}
@@ -189,7 +193,12 @@ def _forget(c: Connection, numbers: Collection[int]) -> None:
     kept = (
         exists().where(tag_period.c.manifest_id == manifest.c.id),
         exists().where(index_member.c.manifest_id == manifest.c.id),
-        exists().where(run_image.c.manifest_id == manifest.c.id),
+        exists().where(
+            or_(run_image.c.manifest_id == manifest.c.id, run_image.c.index_id == manifest.c.id)
+        ),
+        exists().where(
+            or_(succession.c.newer_id == manifest.c.id, succession.c.base_id == manifest.c.id)
+        ),
     )
     for batch in batches(numbers):
         query = select(manifest.c.id).where(manifest.c.id.in_(batch), ~or_(*kept))
