@@ -181,6 +181,8 @@ class PackageItem(Struct, frozen=True, kw_only=True):
     security: bool = False
     held: bool = False
     origin: str | None = None
+    inherited_from: str | None = None
+    """The farthest base that has the very same version; None: the image's own."""
 
 
 class ImageSummary(Struct, frozen=True, kw_only=True):

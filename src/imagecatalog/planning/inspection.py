@@ -16,7 +16,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
-from imagecatalog.planning.ancestry import inherit
+from imagecatalog.planning.ancestry import inherit, package_origins
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
 from imagecatalog.store.attachments import list_attachments
@@ -55,7 +55,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         tags=_periods(c, [number, *(index for index, _ in indexes)]),
         verdict=judged.verdict,
         updates=listed,
-        packages=_packages_of(c, row.set_id, listed),
+        packages=_packages_of(c, number, row.set_id, listed),
         layers=tuple(
             LayerItem(digest=str(item.digest), size=item.size, problem=item.problem)
             for item in lookups.list_layers(c, number)
@@ -91,12 +91,16 @@ def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
 
 
 def _packages_of(
-    c: Connection, set_id: int | None, listed: tuple[Update, ...]
+    c: Connection, number: int, set_id: int | None, listed: tuple[Update, ...]
 ) -> tuple[PackageItem, ...]:
     if set_id is None:
         return ()
     newer = {(item.package, item.arch, item.installed): item for item in listed}
     held = packages.list_held(c, [set_id]).get(set_id, ())
+    brought = {
+        (one.type, one.package, one.arch, one.installed): one.inherited_from
+        for one in package_origins(c, number)
+    }
     items = []
     for package in packages.list_packages(c, set_id):
         update = newer.get((package.name, package.arch, package.version))
@@ -112,6 +116,9 @@ def _packages_of(
                 security=update.security if update else False,
                 held=f"{package.name}:{package.arch}" in held,
                 origin=update.origin if update else None,
+                inherited_from=brought.get(
+                    (package.type, package.name, package.arch, package.version)
+                ),
             )
         )
     return tuple(items)
