@@ -120,6 +120,23 @@ def list_given_names(c: Connection, digest: Digest) -> list[str]:
     return list(c.scalars(query))
 
 
+def list_kin(c: Connection, digest: Digest) -> set[Digest]:
+    """All digests by which an image goes: its own, its configuration's, and its index's or members'."""
+    own = c.execute(
+        select(manifest.c.id, manifest.c.config_digest).where(
+            or_(manifest.c.digest == digest, manifest.c.config_digest == digest)
+        )
+    ).all()
+    numbers = [row.id for row in own]
+    below = select(index_member.c.manifest_id).where(index_member.c.index_id.in_(numbers))
+    above = select(index_member.c.index_id).where(index_member.c.manifest_id.in_(numbers))
+    query = select(manifest.c.digest, manifest.c.config_digest).where(
+        or_(manifest.c.id.in_(numbers), manifest.c.id.in_(below), manifest.c.id.in_(above))
+    )
+    found = {one for row in c.execute(query) for one in row if one is not None}
+    return found | {digest}
+
+
 def _read(row: Any) -> Token:
     scopes: Sequence[Any] = json.loads(row.scopes)
     return Token(

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from a2wsgi import ASGIMiddleware
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
@@ -25,8 +25,10 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import read
+from imagecatalog.web.api import read, write
+from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.schemas import describe_answers
+from imagecatalog.web.auth import challenge, require_reader
 from imagecatalog.web.http import (
     SECURITY_HEADERS,
     HeadAndHeaders,
@@ -93,11 +95,13 @@ def create_asgi_app(
     app.add_exception_handler(RequestValidationError, _on_faults)
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(Exception, _on_surprise)
-    app.include_router(read.router)
+    readers = [Depends(require_reader)] if settings.api.reads == "token" else []
+    app.include_router(read.router, dependencies=readers)
+    app.include_router(write.router)
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")
-    app.include_router(pages.router)
+    app.include_router(pages.router, dependencies=readers)
     app.openapi = lambda: describe_api(app)  # type: ignore[method-assign]
     return app
 
@@ -125,9 +129,12 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(describe_answers())
+        schemas.update(describe_answers() | describe_bodies())
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        document["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "An API token."}
+        }
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         app.openapi_schema = document
     return app.openapi_schema
@@ -141,7 +148,7 @@ def _answer(request: Request, problem: Problem, headers: dict[str, str] | None =
 
 def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CatalogError)
-    return _answer(request, describe_error(error))
+    return _answer(request, describe_error(error), challenge(error))
 
 
 def _on_faults(request: Request, error: Exception) -> Response:

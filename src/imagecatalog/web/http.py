@@ -15,7 +15,7 @@ import msgspec
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imagecatalog.errors import CatalogError
+from imagecatalog.errors import CatalogError, InvalidBody
 from imagecatalog.formats.csv_rows import write_rows
 
 SECURITY_HEADERS = {
@@ -120,7 +120,14 @@ def make_problem(
 
 def describe_error(error: CatalogError) -> Problem:
     """Our error as a problem."""
-    return make_problem(error.http_status, error.message, code=error.code, hint=error.hint)
+    faults = error.faults if isinstance(error, InvalidBody) else ()
+    return make_problem(
+        error.http_status,
+        error.message,
+        code=error.code,
+        hint=error.hint,
+        errors=tuple(Fault(detail=what, pointer=where) for where, what in faults),
+    )
 
 
 def describe_faults(faults: Iterable[Mapping[str, Any]]) -> Problem:
@@ -133,8 +140,14 @@ def describe_faults(faults: Iterable[Mapping[str, Any]]) -> Problem:
 def _fault(where: Sequence[str | int], message: str) -> Fault:
     kind, *path = where
     if kind == "body":
-        return Fault(detail=message, pointer="".join(f"/{part}" for part in path))
+        return Fault(detail=message, pointer=pointer(path))
     return Fault(detail=message, parameter=".".join(map(str, path)))
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of pydantic's path; of a key it is that of its value."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path if part != "[key]")
+    return "".join(f"/{part}" for part in parts)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -145,8 +158,10 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 def wants_page(request: Request) -> bool:
     """Whether a person's browser asks for a page, so that an error should be one too."""
-    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get(
-        "accept", ""
+    return (
+        request.method == "GET"
+        and not request.url.path.startswith("/api/")
+        and "text/html" in request.headers.get("accept", "")
     )
 
 

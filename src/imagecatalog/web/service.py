@@ -1,16 +1,22 @@
-"""What every request needs: the catalog, opened when first asked for, and the clock."""
+"""What every request needs: the catalog, opened when first asked for, shelves, and the clock."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 
 from fastapi import Request
 
+from imagecatalog.catalog.configured import ConfiguredSetups, configured_setups
 from imagecatalog.config import Settings
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.shelf import Shelf
+
+_SHELVES_KEPT = 8
+_LARGE_AT_ONCE = 2
 
 
 class Service:
@@ -27,6 +33,10 @@ class Service:
         self.clock = clock
         self._catalog = catalog
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._shelves: list[Shelf] = []
+        self.large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+        """To be held while a document is parsed that takes much memory."""
 
     def catalog(self) -> Catalog:
         """The catalog; a database that could not be opened is tried again by the next request."""
@@ -40,6 +50,32 @@ class Service:
         """A read transaction: all that one page asks sees one state."""
         with self.catalog().read() as connection:
             yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[tuple[Connection, Shelf]]:
+        """A transaction and a shelf of what is known to be there, for this thread alone.
+
+        Kept when the block ends, dropped whole with its shelf when it raises.
+        """
+        catalog = self.catalog()
+        # SQLite has one writer: whom it finds busy it lets sleep, and a lock wakes at once.
+        with self._writing if catalog.embedded else nullcontext():
+            with catalog.write() as c:
+                shelf = self._take_shelf()
+                yield c, shelf
+            shelf.make_room()
+            with self._lock:
+                if len(self._shelves) < _SHELVES_KEPT:
+                    self._shelves.append(shelf)
+
+    def _take_shelf(self) -> Shelf:
+        with self._lock:
+            return self._shelves.pop() if self._shelves else Shelf()
+
+    @cached_property
+    def configured(self) -> ConfiguredSetups:
+        """The apt set-ups of the configuration for images without any; raises ConfigError."""
+        return configured_setups(self.settings)
 
 
 def service_of(request: Request) -> Service:

@@ -11,9 +11,9 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from imagecatalog.domain import answers
+from imagecatalog.domain import answers, lineage
 from imagecatalog.planning import inspection, search, staleness
-from imagecatalog.store import health, repositories
+from imagecatalog.store import builds, health, lookups, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
 from imagecatalog.web.api import questions
@@ -189,6 +189,18 @@ def list_image_packages(
         return inspection.image_detail(c, digest, now=now).packages
 
     return _send_whole(request, answers.PackageItem, ask, ask_packages)
+
+
+@_many("/images/{digest}/builds", lineage.BuildItem)
+def list_image_builds(
+    request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
+) -> Response:
+    """What was told of an image's builds, the last first, each with its parents; one page."""
+
+    def ask_builds(c: Connection, _now: datetime) -> tuple[lineage.BuildItem, ...]:
+        return builds.list_builds(c, lookups.resolve(c, digest))
+
+    return _send_whole(request, lineage.BuildItem, ask, ask_builds)
 
 
 @_one("/images/{reference:path}", answers.ImageDetail)

@@ -13,7 +13,7 @@ import msgspec
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imagecatalog.domain import answers
+from imagecatalog.domain import answers, lineage, receipts
 from imagecatalog.domain.answers import Status
 from imagecatalog.web.http import Problem
 
@@ -121,6 +121,9 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     answers.RunningItem,
     answers.SearchHit,
     answers.TagPeriod,
+    lineage.BuildItem,
+    receipts.BuildReceipt,
+    receipts.SbomReceipt,
     Problem,
 )
 

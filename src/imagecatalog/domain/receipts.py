@@ -1,0 +1,36 @@
+"""What whoever registers something is answered."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class BuildReceipt(Struct, frozen=True, kw_only=True):
+    """A build as it was registered."""
+
+    id: int
+    image: str | None
+    """The name it was given."""
+    digest: str | None
+    """Of what was built; null while nobody knows what the name means."""
+    created: bool
+    """False: the very same was registered before."""
+    pending: tuple[str, ...]
+    """Names that stand for no image yet; a later sync settles them."""
+    url: str
+    """Path of the image's page."""
+
+
+class SbomReceipt(Struct, frozen=True, kw_only=True):
+    """A list of packages as it was taken in."""
+
+    digest: str
+    format: str
+    tool: str | None
+    packages: int
+    created: bool
+    """False: the very same was told before."""
+    problem: str | None
+    """What of it was not understood."""
+    url: str
+    """Path of the image's page."""

@@ -1,0 +1,234 @@
+"""The writing half of the API: builds and SBOMs, by who holds a token with the scope ``register``.
+
+The token is looked at before the body is read, the body before the database is written to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from msgspec import Struct
+from starlette.requests import ClientDisconnect
+
+from imagecatalog.catalog import builds, inventories
+from imagecatalog.domain.builds import Inventory
+from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import BodyTooLarge, InvalidBody, UnsupportedMediaType, UsageError
+from imagecatalog.formats.sbom import parse_sbom
+from imagecatalog.store import access
+from imagecatalog.store.access import TokenRow
+from imagecatalog.store.engine import Connection
+from imagecatalog.web.api.builds import read_build
+from imagecatalog.web.api.schemas import Name, Text
+from imagecatalog.web.auth import check_coverage, holder_of
+from imagecatalog.web.http import JSON, PROBLEM, Problem, encode
+from imagecatalog.web.service import service_of
+from imagecatalog.web.ui.render import link_image
+
+BUILD_LIMIT = 16 << 20
+SBOM_LIMIT = 50 << 20
+"""Bytes of a body, packed and unpacked."""
+
+router = APIRouter()
+
+
+def _packed(limit: int) -> Callable[[Request], Awaitable[bytes]]:
+    """A dependency: the body as it came, no longer than the limit."""
+
+    async def read(request: Request) -> bytes:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise UnsupportedMediaType(
+                f"the body is {kind or 'of no type'}, and only JSON is read here",
+                hint="send Content-Type: application/json",
+            )
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:18]) > limit:
+            raise _too_large(limit)
+        parts, size = [], 0
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(chunk)
+        except ClientDisconnect:
+            raise UsageError("the body broke off") from None
+        return b"".join(parts)
+
+    return read
+
+
+def _unpack(request: Request, body: bytes, limit: int) -> bytes:
+    """The body without its content encoding (RFC 9110, 8.4)."""
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedMediaType(
+            f"the content encoding {encoding[:40]!r} is not read here", hint="send gzip, or none"
+        )
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = inflater.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidBody([("", f"is not gzip, as its Content-Encoding says: {error}")]) from None
+    if len(unpacked) > limit:
+        raise _too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        said = "ends amid its gzip" if not inflater.eof else "goes on after its gzip"
+        raise InvalidBody([("", said)])
+    return unpacked
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than the {limit} bytes that are read here")
+
+
+Holder = Annotated[TokenRow, Depends(holder_of("register"))]
+BuildBytes = Annotated[bytes, Depends(_packed(BUILD_LIMIT))]
+SbomBytes = Annotated[bytes, Depends(_packed(SBOM_LIMIT))]
+
+
+def _documented(
+    body: dict[str, Any], receipt: type[Struct], new: str, known: str
+) -> dict[str, Any]:
+    def schema(kind: type) -> dict[str, Any]:
+        return {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}
+
+    problems = {
+        "401": "It wants a token, or this one is good no more.",
+        "403": "The token has not the scope `register`, or not this repository.",
+        "413": "The body is too large.",
+        "415": "The body is not JSON, or in an encoding other than gzip.",
+        "422": "All faults of the body, each with its JSON pointer.",
+        "4XX": "The request asks for what it may not.",
+        "5XX": "The catalog cannot be written now; the very same may be sent again.",
+    }
+    return {
+        "response_class": Response,
+        "status_code": HTTPStatus.CREATED,
+        "responses": {
+            201: {"description": new, "content": {JSON: schema(receipt)}},
+            200: {"description": known, "content": {JSON: schema(receipt)}},
+            **{
+                status: {"description": text, "content": {PROBLEM: schema(Problem)}}
+                for status, text in problems.items()
+            },
+        },
+        "openapi_extra": {
+            "security": [{"token": []}],
+            "requestBody": {"required": True, "content": body},
+        },
+    }
+
+
+_BUILD = _documented(
+    {JSON: {"schema": {"$ref": "#/components/schemas/BuildBody"}}},
+    BuildReceipt,
+    "A build that is new here.",
+    "The very same build was registered before.",
+)
+_SBOM = _documented(
+    {
+        kind: {"schema": {"type": "object"}}
+        for kind in (JSON, "application/vnd.cyclonedx+json", "application/spdx+json")
+    },
+    SbomReceipt,
+    "A document that is new here.",
+    "The very same list was told before.",
+)
+
+
+@router.post("/api/v1/builds", **_BUILD)
+def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Response:
+    """Register a build; `image` or `digest` is required, the rest is what the builder knows."""
+    build = read_build(_unpack(request, packed, BUILD_LIMIT))
+    service = service_of(request)
+    now = service.clock()
+    with service.write() as (c, shelf):
+        access.note_use(c, holder, now=now)
+        check_coverage(c, holder.token, build.image, build.digest)
+        registered = builds.register(
+            c,
+            shelf,
+            build,
+            told_by=holder.token.name,
+            configured=service.configured,
+            now=now,
+        )
+    receipt = BuildReceipt(
+        id=registered.id,
+        image=build.image,
+        digest=registered.digest,
+        created=registered.created,
+        pending=registered.pending,
+        url=link_image(registered.digest or build.image or ""),
+    )
+    return _answer(receipt, is_new=receipt.created, url=receipt.url)
+
+
+@router.post("/register_build", **_BUILD)
+def register_build_by_its_old_name(
+    request: Request, holder: Holder, packed: BuildBytes
+) -> Response:
+    """The same as `POST /api/v1/builds`."""
+    return register_build(request, holder, packed)
+
+
+@router.post("/api/v1/sboms/{digest}", **_SBOM)
+def upload_sbom(
+    request: Request, digest: Name, holder: Holder, packed: SbomBytes, image: Text | None = None
+) -> Response:
+    """Tell an image's packages by a CycloneDX or SPDX document in JSON.
+
+    `digest` is that of its manifest or index. `image` is its name, which a token limited to
+    repositories needs where the catalog has met neither the image nor a build of it.
+    """
+    subject = Digest.parse(digest)
+    service = service_of(request)
+    with service.large:
+        inventory = parse_sbom(_unpack(request, packed, SBOM_LIMIT), "the document")
+    now = service.clock()
+    with service.write() as (c, shelf):
+        access.note_use(c, holder, now=now)
+        check_coverage(c, holder.token, image, subject)
+        _check_subject(c, inventory, subject)
+        is_new = inventories.put_inventory(
+            c,
+            shelf,
+            subject,
+            inventory,
+            kind="sbom",
+            told_by=holder.token.name,
+            configured=service.configured,
+            now=now,
+        )
+    receipt = SbomReceipt(
+        digest=subject,
+        format=inventory.format,
+        tool=inventory.tool,
+        packages=len(inventory.packages),
+        created=is_new,
+        problem=inventory.problem,
+        url=link_image(subject),
+    )
+    return _answer(receipt, is_new=is_new, url=receipt.url)
+
+
+def _check_subject(c: Connection, inventory: Inventory, subject: Digest) -> None:
+    """Raise ``InvalidBody`` for a document that says it speaks of another image."""
+    if inventory.subjects and not access.list_kin(c, subject).intersection(inventory.subjects):
+        raise InvalidBody([("", f"speaks of {inventory.subjects[0]}, not of {subject}")])
+
+
+def _answer(receipt: Struct, *, is_new: bool, url: str) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if is_new:
+        headers["Location"] = url
+    return Response(encode(receipt), 201 if is_new else 200, headers, JSON)

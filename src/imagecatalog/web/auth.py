@@ -1,0 +1,138 @@
+"""Who may: the token of a request, and what it is good for (RFC 6750, RFC 7617).
+
+Secrets are compared by their hashes in an index, and appear in no message.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from contextlib import suppress
+
+from fastapi import Request
+
+from imagecatalog.config import TOKEN_VARIABLE
+from imagecatalog.domain.access import Scope, Token, hash_secret, repository_of
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import (
+    CatalogError,
+    DatabaseError,
+    Forbidden,
+    TokenExpired,
+    TokenRevoked,
+    TokenUnknown,
+    Unauthorized,
+)
+from imagecatalog.store import access
+from imagecatalog.store.access import TokenRow
+from imagecatalog.store.engine import Connection
+from imagecatalog.web.service import service_of
+
+_HEADER_LIMIT = 1000
+
+
+def holder_of(scope: Scope) -> Callable[[Request], TokenRow]:
+    """A dependency: the token of the request, which has the scope.
+
+    It raises ``Unauthorized`` and its children, or ``Forbidden``.
+    """
+
+    def find(request: Request) -> TokenRow:
+        return authorize(request, scope)
+
+    return find
+
+
+def authorize(request: Request, scope: Scope) -> TokenRow:
+    """The token of the request; raises ``Unauthorized`` and its children, or ``Forbidden``."""
+    secret = _read_secret(request)
+    service = service_of(request)
+    with service.read() as c:
+        found = access.find_token(c, hash_secret(secret))
+    if found is None:
+        raise TokenUnknown(
+            "there is no such token", hint="was it copied whole, and is it of this server?"
+        )
+    token = found.token
+    match token.state(service.clock()):
+        case "revoked":
+            raise TokenRevoked(f"the token {token.name} was revoked")
+        case "expired":
+            raise TokenExpired(
+                f"the token {token.name} expired on {token.expires:%Y-%m-%d %H:%M} UTC",
+                hint="create another: imagecatalog token create",
+            )
+    if scope != "read" and scope not in token.scopes:
+        raise Forbidden(
+            f"the token {token.name} has not the scope {scope}; it has {', '.join(token.scopes)}",
+            hint=f"create one that has: imagecatalog token create --scope {scope}",
+        )
+    return found
+
+
+def require_reader(request: Request) -> None:
+    """Let pass who has any token; raises ``Unauthorized`` and its children."""
+    found = authorize(request, "read")
+    service = service_of(request)
+    now = service.clock()
+    if not access.is_use_noted(found, now):
+        # A question is answered also where nothing can be written.
+        with suppress(DatabaseError), service.write() as (c, _):
+            access.note_use(c, found, now=now)
+
+
+def check_coverage(c: Connection, token: Token, image: str | None, digest: Digest | None) -> None:
+    """Raise ``Forbidden`` unless the token may speak of this name and of this digest.
+
+    What the catalog met in repositories is theirs; else it is whose name it bears.
+    """
+    if not token.repositories:
+        return
+    if image is not None and not token.covers(repository_of(image)):
+        raise _not_covered(token, repository_of(image))
+    homes = [] if digest is None else access.list_homes(c, digest)
+    if homes:
+        if not any(token.covers(home) for home in homes):
+            raise _not_covered(token, f"{digest}, which is in {homes[0]}")
+    elif image is None:
+        given = [] if digest is None else access.list_given_names(c, digest)
+        if not any(token.covers(repository_of(name)) for name in given):
+            raise _not_covered(token, f"{digest}, of which no repository is known")
+
+
+def _not_covered(token: Token, what: str) -> Forbidden:
+    return Forbidden(
+        f"the token {token.name} may not speak of {what}: it is for "
+        + ", ".join(token.repositories),
+        hint="name the image, or create a token with --repositories that cover it",
+    )
+
+
+def challenge(error: CatalogError) -> dict[str, str]:
+    """The headers that go with an error: what would be let in."""
+    if not isinstance(error, Unauthorized):
+        return {}
+    detail = "" if type(error) is Unauthorized else ', error="invalid_token"'
+    return {
+        "WWW-Authenticate": f'Bearer realm="imagecatalog"{detail}, '
+        'Basic realm="imagecatalog", charset="UTF-8"'
+    }
+
+
+def _read_secret(request: Request) -> str:
+    scheme, _, rest = request.headers.get("authorization", "")[:_HEADER_LIMIT].partition(" ")
+    secret = rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            secret = base64.b64decode(secret, validate=True).decode().partition(":")[2]
+        except (binascii.Error, ValueError):
+            secret = ""
+    if scheme.lower() not in ("bearer", "basic") or not secret:
+        raise Unauthorized(
+            "this wants a token",
+            hint="send it as Authorization: Bearer, or as the password of a log-in with any name; "
+            f"the command line takes it from {TOKEN_VARIABLE}. Who runs the catalog makes one with: "
+            "imagecatalog token create",
+        )
+    return secret
