@@ -8,6 +8,7 @@ import pytest
 from tests_store import NOON, SETUP, PutImage, digest, package
 
 from imagecatalog.catalog import timeline
+from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.domain.apt import AptSetup, AptSource, ReleaseFacts
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.runs import RunningContainer
@@ -16,6 +17,7 @@ from imagecatalog.planning.inspection import image_detail
 from imagecatalog.planning.staleness import outdated, overview
 from imagecatalog.planning.verdicts import judge_images
 from imagecatalog.store import apt, updates
+from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
 
 APP = "registry.example.org/team/app"
@@ -254,3 +256,30 @@ def test_an_update_waits_from_its_first_sight(catalog: Catalog, put_image: PutIm
     with catalog.write() as c:
         offer(c, "1.0-4", at=last, fingerprint="3")  # another candidate starts no new wait
     assert waits(last) == (later, later)
+
+
+def test_an_update_names_the_faults_that_it_ends(catalog: Catalog, put_image: PutImage) -> None:
+    def fault(name: str, source: str, release: str, fixed: str) -> Affected:
+        return Affected(advisory=name, release=release, source=source, status="fixed", fixed=fixed)
+
+    told = (
+        fault("CVE-2026-1", "ssl", "bookworm", "1.0-2"),
+        fault("CVE-2026-2", "ssl", "bookworm", "1.0-3"),
+        fault("CVE-2026-3", "ssl", "bookworm", "1.0-1"),  # ended before what is installed
+        fault("CVE-2026-4", "ssl", "bookworm", "1.0-4"),  # the candidate does not reach it
+        fault("CVE-2026-5", "ssl", "trixie", "1.0-3"),
+        fault("CVE-2026-6", "other", "bookworm", "1.0-3"),
+    )
+    advisories = tuple(Advisory(name=one.advisory) for one in told)
+    notice = Advisory(name="DSA-1-1", covers=("CVE-2026-1",))
+    own = (fault("DSA-1-1", "ssl", "bookworm", "1.0-2"),)
+    with catalog.write() as c:
+        number = put_image(c, "app", [package("ssl", "1.0-1")])
+        offer(c, "1.0-3")
+        judge(c)
+        tracker = FeedPart(name="ssl", digest=b"1", advisories=advisories, affected=told)
+        lists = FeedPart(name="DSA-1-1", digest=b"2", advisories=(notice,), affected=own)
+        apply_feed(c, "tracker", [tracker], where="json")
+        apply_feed(c, "lists", [lists], where="list")
+        _, (update,) = _updates_of(c, number)  # type: ignore[misc]
+        assert update.advisories == ("CVE-2026-1", "CVE-2026-2")

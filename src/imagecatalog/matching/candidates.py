@@ -47,6 +47,8 @@ class Choice(Struct, frozen=True):
     """An archive of security updates has a version above the installed, up to the candidate."""
     origin: str
     """Label and codename of the archive that has the candidate, a security one if any has."""
+    source_version: str
+    """Of the candidate's source package."""
 
 
 class _File(Struct, frozen=True):
@@ -187,7 +189,7 @@ def _describe(current: bytes, best: bytes, offers: dict[bytes, list[Available]])
     release = chosen.release
     parts = (release.label or release.origin, release.codename or release.suite)
     origin = "/".join(part for part in parts if part) or chosen.site or "local"
-    return Choice(chosen.version, security, origin)
+    return Choice(chosen.version, security, origin, chosen.source_version)
 
 
 def _name_pin(name: str, pin: AptPin, native: str) -> _NamePin:

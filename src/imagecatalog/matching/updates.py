@@ -149,6 +149,7 @@ def _judge_packages(
             choice.candidate if choice else None,
             choice.security if choice else False,
             choice.origin if choice else None,
+            choice.source_version if choice else None,
             _waiting_since(old, choice, at),
         )
         if new != old:

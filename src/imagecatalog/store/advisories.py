@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -177,6 +178,51 @@ def _list_affected(c: Connection, numbers: Sequence[int]) -> tuple[Affected, ...
         )
         for row in c.execute(query)
     )
+
+
+class Span(Struct, frozen=True):
+    """From one version of a source package in a release to a later one."""
+
+    release: str
+    source: str
+    after: str
+    up_to: str
+
+
+_POCKET = re.compile(r"-(?:security|updates|proposed-updates|backports(?:-sloppy)?|lts)$")
+
+
+def release_of(origin: str) -> str:
+    """The codename of the release that an archive, named as ``Label/codename``, belongs to."""
+    return _POCKET.sub("", origin.rpartition("/")[2])
+
+
+def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ...]]:
+    """The faults that are gone at the end of each span and not at its beginning, by name.
+
+    Faults alone, not the notices that bundle them. Spans without any are left out.
+    """
+    by_source: dict[tuple[str, str], set[Span]] = {}
+    for span in spans:
+        by_source.setdefault((span.release, span.source), set()).add(span)
+    found: dict[Span, set[str]] = {}
+    for batch in batches({source for _, source in by_source}):
+        query = (
+            select(advisory.c.name, affected.c.release, affected.c.source, affected.c.fixed_key)
+            .join(affected, affected.c.advisory_id == advisory.c.id)
+            .where(
+                affected.c.source.in_(batch),
+                affected.c.distro == "debian",
+                affected.c.release.in_({release for release, _ in by_source}),
+                affected.c.status == "fixed",
+                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+            )
+        )
+        for name, release, source, key in c.execute(query):
+            for span in by_source.get((release, source), ()):
+                if sort_key("deb", span.after) < key <= sort_key("deb", span.up_to):
+                    found.setdefault(span, set()).add(name)
+    return {span: tuple(sorted(names)) for span, names in found.items()}
 
 
 def has_advisories(c: Connection) -> bool:

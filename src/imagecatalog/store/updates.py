@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, selec
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.packages import Package
+from imagecatalog.store.advisories import Span, list_fixed, release_of
 from imagecatalog.store.dialect import batches, insert_returning, upsert
 from imagecatalog.store.packages import list_chunks, list_held
 from imagecatalog.store.schema import (
@@ -51,6 +52,8 @@ class Judged(Struct, frozen=True):
     candidate: str | None
     security: bool
     origin: str | None
+    source_version: str | None
+    """The candidate's."""
     since: datetime | None
     """When the candidate, or that it is one for security, was first seen; None without one."""
 
@@ -130,6 +133,7 @@ def list_judged(c: Connection, setup_id: int) -> list[Judged]:
             package_update.c.candidate,
             package_update.c.security,
             package_update.c.origin,
+            package_update.c.source_version,
             package_update.c.since,
             *columns,
         )
@@ -137,8 +141,10 @@ def list_judged(c: Connection, setup_id: int) -> list[Judged]:
         .where(package_update.c.setup_id == setup_id)
     )
     return [
-        Judged(number, Package(*values), judged, candidate, security, origin, since)
-        for number, judged, candidate, security, origin, since, *values in c.execute(query)
+        Judged(number, Package(*package), judged, candidate, security, origin, version, since)
+        for number, judged, candidate, security, origin, version, since, *package in c.execute(
+            query
+        )
     ]
 
 
@@ -156,6 +162,7 @@ def save_judged(c: Connection, setup_id: int, rows: Iterable[Judged]) -> None:
                     "candidate": row.candidate,
                     "security": row.security,
                     "origin": row.origin,
+                    "source_version": row.source_version,
                     "since": row.since,
                 }
                 for row in batch
@@ -314,7 +321,8 @@ def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Updat
         by_setup.setdefault(setup_id, set()).update(found.members)
     items: dict[int, dict[int, Update]] = {}
     for setup_id, numbers in by_setup.items():
-        read = [pair for batch in batches(numbers) for pair in _read_updates(c, setup_id, batch)]
+        rows = [row for batch in batches(numbers) for row in _read_updates(c, setup_id, batch)]
+        read = _describe(c, rows)
         # Sorted once for all sets: dictionaries keep the order, and sets share most updates.
         read.sort(key=lambda pair: (not pair[1].security, pair[1].package, pair[1].arch))
         items[setup_id] = dict(read)
@@ -335,16 +343,31 @@ def _hold(item: Update, held: Collection[str]) -> Update:
     return item
 
 
-def _read_updates(
-    c: Connection, setup_id: int, numbers: Sequence[int]
-) -> Iterable[tuple[int, Update]]:
-    query = (
-        select(package_version, package_update)
+def _read_updates(c: Connection, setup_id: int, numbers: Sequence[int]) -> Iterable[Any]:
+    return c.execute(
+        select(
+            package_version,
+            package_update.c.candidate,
+            package_update.c.security,
+            package_update.c.origin,
+            package_update.c.since,
+            package_update.c.source_version.label("reaches"),
+        )
         .join(package_update, package_update.c.package_version_id == package_version.c.id)
         .where(package_update.c.setup_id == setup_id, package_version.c.id.in_(numbers))
     )
-    for row in c.execute(query):
-        yield (
+
+
+def _describe(c: Connection, rows: Sequence[Any]) -> list[tuple[int, Update]]:
+    spans = {
+        row.id: Span(
+            release_of(row.origin or ""), row.source, row.source_version, row.reaches or ""
+        )
+        for row in rows
+    }
+    fixed = list_fixed(c, spans.values())
+    return [
+        (
             row.id,
             Update(
                 package=row.name,
@@ -356,5 +379,8 @@ def _read_updates(
                 security=row.security,
                 origin=row.origin or "",
                 since=row.since,
+                advisories=fixed.get(spans[row.id], ()),
             ),
         )
+        for row in rows
+    ]

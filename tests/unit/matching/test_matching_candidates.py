@@ -44,30 +44,36 @@ def choose(version: str, *offers: Available, pins: tuple[AptPin, ...] = ()) -> C
 
 def test_security_and_origin() -> None:
     assert choose("1", offer("1")) is None
-    assert choose("1", offer("2")) == Choice("2", security=False, origin="Debian/bookworm")
+    assert choose("1", offer("2")) == Choice(
+        "2", security=False, origin="Debian/bookworm", source_version="2"
+    )
     both = choose("1", offer("2"), offer("2", SECURITY))
-    assert both == Choice("2", security=True, origin="Debian-Security/bookworm-security")
+    assert both == Choice(
+        "2", security=True, origin="Debian-Security/bookworm-security", source_version="2"
+    )
 
 
 def test_a_security_update_below_the_candidate_counts() -> None:
     choice = choose("1", offer("2", SECURITY), offer("3", UPDATES))
-    assert choice == Choice("3", security=True, origin="Debian/bookworm-updates")
+    assert choice == Choice(
+        "3", security=True, origin="Debian/bookworm-updates", source_version="3"
+    )
 
 
 def test_a_security_update_that_is_installed_or_not_reached_does_not_count() -> None:
     choice = choose("2", offer("2", SECURITY), offer("3"))
-    assert choice == Choice("3", security=False, origin="Debian/bookworm")
+    assert choice == Choice("3", security=False, origin="Debian/bookworm", source_version="3")
     pin = AptPin(("*",), "release", "l=Debian-Security", -1)
     assert choose("1", offer("3", SECURITY), offer("2"), pins=(pin,)) == Choice(
-        "2", security=False, origin="Debian/bookworm"
+        "2", security=False, origin="Debian/bookworm", source_version="2"
     )
 
 
 def test_an_archive_that_does_not_name_itself() -> None:
     choice = choose("1", offer("2", ReleaseFacts(), "apt.example.org"))
-    assert choice == Choice("2", security=False, origin="apt.example.org")
+    assert choice == Choice("2", security=False, origin="apt.example.org", source_version="2")
     local = choose("1", offer("2", ReleaseFacts()))
-    assert local == Choice("2", security=False, origin="local")
+    assert local == Choice("2", security=False, origin="local", source_version="2")
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ package_update = Table(
     Column("judged", Boolean, nullable=False, comment="false: new, not judged yet"),
     Column("candidate", Text, comment="what apt would install; null: nothing newer"),
     Column("security", Boolean, nullable=False, comment="a security archive has a part in it"),
+    Column("source_version", Text, comment="source version of the candidate"),
     Column("since", Moment, comment="when it was first seen to wait, by its security; null: none"),
     Column("origin", Text, comment="label and codename of the archive"),
     sqlite_with_rowid=False,

@@ -1,4 +1,4 @@
-"""Since when each update waits.
+"""Since when each update waits, and its source version.
 
 Revision ID: 0005
 """
@@ -16,6 +16,8 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the moments; they are known from the next judgement of each package on."""
+    of = "source version of the candidate"
+    op.add_column("package_update", sa.Column("source_version", sa.Text(), comment=of))
     waits = "when it was first seen to wait, by its security; null: none"
     op.add_column("package_update", sa.Column("since", sa.BigInteger(), comment=waits))
     of_sum = {
@@ -30,3 +32,4 @@ def upgrade() -> None:
         "WHERE apt_setup.id = package_update.setup_id) WHERE candidate IS NOT NULL"
     )
     op.execute("DELETE FROM verdict")
+    op.execute("UPDATE apt_setup SET inputs = NULL")
