@@ -16,7 +16,7 @@ from imagecatalog.domain.builds import Role
 from imagecatalog.formats.inventory import ABSENT, read
 from imagecatalog.formats.materials import Material, read_material
 
-STEPS_LIMIT = 50_000
+STEPS_LIMIT = 20_000
 """Steps of a build that we follow; of longer ones the roles are not known."""
 
 _Ref = tuple[str, int]

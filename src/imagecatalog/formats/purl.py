@@ -13,7 +13,7 @@ from msgspec import Struct
 from packageurl import PackageURL
 
 from imagecatalog.domain.packages import Distro, Package
-from imagecatalog.errors import BadName
+from imagecatalog.errors import BadName, clean_text
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
 from imagecatalog.versions import deb
 
@@ -21,11 +21,14 @@ LIMIT = 4096
 """Characters of a package URL; a real one has fewer than three hundred."""
 FIELD_LIMIT = 400
 """Bytes of one field of a package: six of them are one key of the database."""
+_DISTRO_LENGTH = 200
 
 SYSTEM_TYPES = frozenset({"deb", "apk", "rpm", "alpm"})
 """Packages of a distribution; their namespace is its name and no part of theirs."""
 IMAGE_TYPES = frozenset({"oci", "docker"})
 
+_OTHER_NAMES = {"alpine": "apk"}
+"""Types that tools once wrote, by the one that the specification has."""
 _SEPARATORS = {"maven": ":"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _DEB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
@@ -52,7 +55,8 @@ def parse_purl(text: str) -> Purl:
         purl = PackageURL.from_string(text)
     except ValueError as error:
         raise BadName(f"{text[:120]!r} is not a package URL") from error
-    return Purl(purl.type, purl.namespace, purl.name, purl.version, dict(purl.qualifiers or {}))
+    kind = _OTHER_NAMES.get(purl.type, purl.type)
+    return Purl(kind, purl.namespace, purl.name, purl.version, dict(purl.qualifiers or {}))
 
 
 def make_package(purl: Purl, version: str | None = None, source: str | None = None) -> Package:
@@ -64,15 +68,15 @@ def make_package(purl: Purl, version: str | None = None, source: str | None = No
     """
     name, version = package_name(purl), purl.version or version or ""
     version = _with_epoch(version, purl)
-    source = source or purl.qualifiers.get("upstream") or ""
-    source_name, _, source_version = (
-        _SOURCE_RPM.sub(r"\1@\2", source).replace("@", " ").partition(" ")
-    )
+    is_system = purl.type in SYSTEM_TYPES
+    source = (source or purl.qualifiers.get("upstream") or "") if is_system else ""
+    source = _SOURCE_RPM.sub(r"\1@\2", source).replace("@", " ")
+    source_name, _, source_version = source.partition(" ")
     package = Package(
         type=purl.type,
         name=name,
         version=version,
-        arch=purl.qualifiers.get("arch", "") if purl.type in SYSTEM_TYPES else "",
+        arch=purl.qualifiers.get("arch", "") if is_system else "",
         source=source_name or name,
         source_version=source_version or version,
     )
@@ -89,11 +93,14 @@ def package_name(purl: Purl) -> str:
 
 def make_distro(distro_id: str, version: str | None, codename: str | None = None) -> Distro:
     """A distribution as ``os-release`` would tell of it: Debian's point releases are not in it."""
-    distro_id = distro_id.lower()
+    distro_id, version, codename = (
+        clean_text(text[:_DISTRO_LENGTH])
+        for text in (distro_id.lower(), version or "", codename or "")
+    )
     if distro_id == "debian" and version:
         version = version.partition(".")[0]
         codename = codename or DEBIAN_CODENAMES.get(version)
-    return Distro(distro_id, version or None, codename or None)
+    return Distro(distro_id or "linux", version or None, codename or None)
 
 
 def distro_of(purl: Purl) -> Distro | None:
