@@ -56,6 +56,8 @@ class Rebuilds(Struct, frozen=True):
     """What cannot be brought, and why."""
     circles: dict[LineKey, str]
     """Lines that cannot be rebuilt since they wait for themselves."""
+    over: dict[Want, Want]
+    """Of what is brought by inheritance: what brings it to the base."""
 
 
 def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Rebuilds:
@@ -66,7 +68,7 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
     demands = sorted(set(demands))
     circles: dict[LineKey, str] = {}
     while True:
-        blocked, above = _settle(demands, newest, circles)
+        blocked, above, tied = _settle(demands, newest, circles)
         fixable = [want for want in above if want not in blocked]
         after: dict[LineKey, set[LineKey]] = {want.spot.line: set() for want in fixable}
         for want in fixable:
@@ -78,6 +80,7 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
             break
         names = {spot.line: one.name for spot, one in sorted(newest.items(), reverse=True)}
         circles |= {line: _draw(circle, names) for line, circle in found.items()}
+    circles |= {line: why for line, why in tied.items() if line not in circles}
     brings: dict[LineKey, list[Want]] = {}
     for want in sorted(fixable):
         brings.setdefault(want.spot.line, []).append(want)
@@ -85,14 +88,16 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
         {line: tuple(wants) for line, wants in brings.items()},
         {line: frozenset(lines) for line, lines in after.items()},
         blocked,
-        circles,
+        {line: why for line, why in circles.items() if line not in brings},
+        {want: over for want in fixable if (over := above[want]) is not None},
     )
 
 
 def _settle(
     demands: Iterable[Want], newest: Mapping[Spot, Newest], circles: Mapping[LineKey, str]
-) -> tuple[dict[Want, str], dict[Want, Want | None]]:
-    """Why wants cannot be met, and for every want met on the way the one above that comes first."""
+) -> tuple[dict[Want, str], dict[Want, Want | None], dict[LineKey, str]]:
+    """Why wants cannot be met, for every want met on the way the one that comes first, and circles."""
+    tied: dict[LineKey, str] = {}
     above: dict[Want, Want | None] = {}
     blocked: dict[Want, str] = {}
     for demand in demands:
@@ -112,11 +117,12 @@ def _settle(
             for position, one in enumerate(around):
                 circle = lines[position:] + lines[: position + 1]
                 blocked[one] = _draw(list(dict.fromkeys(circle)) + circle[:1], names)
+                tied.setdefault(one.spot.line, blocked[one])
         for one in reversed(path):
             over = above[one]
             if one not in blocked and over in blocked:
                 blocked[one] = blocked[over]
-    return blocked, above
+    return blocked, above, tied
 
 
 def _look_up(

@@ -1,0 +1,67 @@
+"""The images that run, each with what is known of it: what a plan starts from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from imagecatalog.domain.answers import Place
+from imagecatalog.planning.staleness import never_met
+from imagecatalog.planning.targets import Judgeable
+from imagecatalog.planning.verdicts import judge_running
+from imagecatalog.store import lookups, runs
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.runs import AliveImage
+
+
+class RunningImage(Struct, frozen=True, kw_only=True):
+    """An image that runs under one name or several."""
+
+    name: str
+    """By which most of its containers run it."""
+    number: int | None
+    """None: the catalog never met it."""
+    platform: str
+    judgeable: Judgeable | None
+    """None: its packages, or their updates, are not known."""
+    doubt: str | None
+    """Why nothing is known of its updates, or not all."""
+    containers: int
+    places: tuple[tuple[str, Place], ...]
+    """The name by which each workload runs it, by cluster, namespace and workload."""
+
+
+def list_running(c: Connection, *, now: datetime) -> list[RunningImage]:
+    """Every distinct image that runs, by name and number."""
+    alive = runs.list_alive(c)
+    grouped: dict[tuple[int | None, str, str], list[AliveImage]] = {}
+    for item in alive:
+        unmet = ("", "") if item.manifest_id is not None else (item.image, item.image_id)
+        grouped.setdefault((item.manifest_id, *unmet), []).append(item)
+    judged = judge_running(c, now=now)
+    rows = lookups.list_images(c, {number for number, *_ in grouped if number is not None})
+    places = runs.list_places(c, [item.run_image_id for item in alive])
+    found = []
+    for (number, *_), items in grouped.items():
+        row = rows[number] if number is not None else None
+        known = judged[number] if number is not None else None
+        verdict = known.verdict if known else never_met(items[0])
+        found.append(
+            RunningImage(
+                name=max(items, key=lambda item: (item.containers, item.image)).image,
+                number=number,
+                platform=(row.platform if row else None) or "",
+                judgeable=Judgeable(known.pair, row.distro)
+                if row and known and known.pair
+                else None,
+                doubt=None if verdict.status == "superseded" else verdict.reason,
+                containers=sum(item.containers for item in items),
+                places=tuple(
+                    (item.image, place)
+                    for item in sorted(items, key=lambda item: item.image)
+                    for place in places.get(item.run_image_id, ())
+                ),
+            )
+        )
+    return sorted(found, key=lambda one: (one.name, one.number or 0, one.places))

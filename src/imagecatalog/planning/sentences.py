@@ -1,0 +1,97 @@
+"""The sentences of a plan: its summary, its question as a command, why each line is rebuilt."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from imagecatalog.domain.plans import PlanQuestion, Redeploy, Remaining, Step
+from imagecatalog.matching.lines import LineKey
+from imagecatalog.planning.graph import Order, Want
+from imagecatalog.planning.outline import Outline
+
+_NAMED = 5
+"""Packages in a sentence."""
+
+
+def write_command(ask: PlanQuestion) -> str:
+    """The question as a command line."""
+    words = ["imagecatalog", "plan"]
+    for option, value in (
+        ("--for", ask.advisory),
+        ("--package", ask.package),
+        ("--image", ask.image),
+        ("--max-parallel", ask.max_parallel),
+    ):
+        words += [] if value is None else [option, str(value)]
+    words += ["--security"] if ask.security else []
+    words += ["--all"] if ask.idle else []
+    return shlex.join(words)
+
+
+def summarise(
+    ask: PlanQuestion,
+    waves: Sequence[Sequence[Step]],
+    moves: Sequence[Redeploy],
+    remaining: Sequence[Remaining],
+) -> str:
+    """One sentence: how many rebuilds do what for how many workloads, and how much remains."""
+    steps = [step for wave in waves for step in wave]
+    workloads = len({(one.cluster, one.namespace, one.workload) for one in moves})
+    stay = len({one.image for one in remaining})
+    rest = (
+        f"; {_plural(stay, 'running image')} {'remains' if stay == 1 else 'remain'}."
+        if stay
+        else "."
+    )
+    if not steps:
+        if not moves:
+            what = "Nothing needs a rebuild" if not stay else "Nothing can be rebuilt"
+            return f"{what} for {ask.image or 'what was asked'}{rest}"
+        verb = "moves" if workloads == 1 else "move"
+        return f"Nothing needs a rebuild: {_plural(workloads, 'workload')} {verb} to what is there{rest}"
+    packages = {fix.package for step in steps for fix in step.packages}
+    does = f"{'fixes' if len(steps) == 1 else 'fix'} {_plural(len(packages), 'package')}"
+    if ask.image is not None:
+        does = f"{'renews' if len(steps) == 1 else 'renew'} {ask.image} and what is built on it"
+    return (
+        f"{_plural(len(steps), 'rebuild')} in {_plural(len(waves), 'wave')} {does}"
+        f" in {_plural(workloads, 'workload')}{rest}"
+    )
+
+
+def give_reasons(outline: Outline, order: Order, line: LineKey) -> Iterator[str]:
+    """Why a line is rebuilt: what it brings itself and what it takes from where, or whom it follows."""
+    survey = outline.survey
+    own: list[Want] = []
+    handed: dict[str, list[Want]] = {}
+    for want in outline.brings.get(line, ()):
+        here = survey.newest[want.spot]
+        if want.package not in here.inherited or here.base is None:
+            own.append(want)
+        else:
+            is_first = outline.rebuilds is not None and want in outline.rebuilds.over
+            when = "once that is rebuilt" if is_first else "which has it by now"
+            handed.setdefault(f"{survey.name(here.base.line)}, {when}", []).append(want)
+    if own:
+        yield f"brings itself: {_list_packages(own)}"
+    for base, wants in sorted(handed.items()):
+        yield f"takes from {base}: {_list_packages(wants)}"
+    if line == outline.root:
+        yield "was asked for"
+    elif outline.root is not None:
+        for relation, lines in (("built on", survey.bases), ("built with", survey.uses)):
+            for over in sorted(lines.get(line, set()) & outline.after.keys() - {line}):
+                yield f"is {relation} {survey.name(over)}"
+    for over in sorted(order.loose.get(line, ())):
+        yield f"is built with {survey.name(over)} too, as that is now: it waits for this one"
+
+
+def _list_packages(wants: Sequence[Want]) -> str:
+    found = list(dict.fromkeys(want.package.partition(":")[0] for want in wants))
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + more
+
+
+def _plural(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else one + 's'}"

@@ -1,0 +1,221 @@
+"""Saved plans, and the few looks at packages and workloads that planning takes at many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import Connection, or_, select, update
+
+from imagecatalog.domain.packages import Package
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.schema import (
+    apt_index,
+    apt_package,
+    cluster,
+    package_chunk_member,
+    package_set_chunk,
+    package_update,
+    package_version,
+    plan,
+    run,
+    run_image,
+)
+from imagecatalog.store.updates import Pair
+
+_FEW = 100
+"""So many package versions are rather looked for in the chunks than the chunks for them."""
+_PACKAGE = tuple(package_version.c[name] for name in Package.__struct_fields__)
+
+
+class Fixable(Struct, frozen=True):
+    """A package version with what apt would install over it under some set-up."""
+
+    number: int
+    package: Package
+    candidate: str
+    security: bool
+
+
+class PlanRow(Struct, frozen=True):
+    """A saved plan as it lies in the database."""
+
+    id: int
+    created: datetime
+    saved_by: str | None
+    question: str
+    body: str
+    progress: str
+    followed: datetime | None
+    closed: datetime | None
+
+
+class WorkloadImage(Struct, frozen=True):
+    """An image that a workload runs now; ``number`` None: the catalog never met it."""
+
+    cluster: str
+    namespace: str
+    workload: str
+    image: str
+    number: int | None
+
+
+def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[Pair, Fixable]:
+    """Package versions by set-up and number, those that apt would upgrade."""
+    found: dict[Pair, Fixable] = {}
+    for setup_id, numbers in members.items():
+        for batch in batches(numbers):
+            query = (
+                select(
+                    package_version.c.id,
+                    package_update.c.candidate,
+                    package_update.c.security,
+                    *_PACKAGE,
+                )
+                .join(package_update, package_update.c.package_version_id == package_version.c.id)
+                .where(
+                    package_update.c.setup_id == setup_id,
+                    package_update.c.package_version_id.in_(batch),
+                    package_update.c.candidate.is_not(None),
+                )
+            )
+            for number, candidate, security, *values in c.execute(query):
+                found[setup_id, number] = Fixable(number, Package(*values), candidate, security)
+    return found
+
+
+def list_named(c: Connection, name: str) -> dict[int, Package]:
+    """Every version of the packages of this name, binary or source."""
+    query = select(package_version.c.id, *_PACKAGE).where(
+        or_(package_version.c.name == name, package_version.c.source == name)
+    )
+    return {number: Package(*values) for number, *values in c.execute(query)}
+
+
+def list_versions(c: Connection, names: Collection[str]) -> dict[int, Package]:
+    """Every version of these binary packages."""
+    found: dict[int, Package] = {}
+    for batch in batches(names):
+        query = select(package_version.c.id, *_PACKAGE).where(package_version.c.name.in_(batch))
+        found.update((number, Package(*values)) for number, *values in c.execute(query))
+    return found
+
+
+def list_source_versions(
+    c: Connection, offers: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """The source version of what the archives offer, by (binary package, its version)."""
+    wanted = set(offers)
+    found: dict[tuple[str, str], str] = {}
+    indices = select(apt_index.c.id)
+    for batch in batches({name for name, _ in wanted}):
+        query = select(
+            apt_package.c.name, apt_package.c.version, apt_package.c.source_version
+        ).where(apt_package.c.index_id.in_(indices), apt_package.c.name.in_(batch))
+        for name, version, source_version in c.execute(query):
+            if (name, version) in wanted:
+                found[name, version] = source_version or version
+    return found
+
+
+def list_holding(
+    c: Connection, sets: Collection[int], packages: Collection[int]
+) -> dict[int, set[int]]:
+    """Which of these package versions each set holds; sets with none are left out."""
+    chunks_of: dict[int, list[int]] = {}
+    for batch in batches(set(sets)):
+        query = select(package_set_chunk.c.set_id, package_set_chunk.c.chunk_id).where(
+            package_set_chunk.c.set_id.in_(batch)
+        )
+        for set_id, chunk in c.execute(query):
+            chunks_of.setdefault(set_id, []).append(chunk)
+    inside = _list_inside(c, {one for many in chunks_of.values() for one in many}, set(packages))
+    held = {
+        set_id: {number for chunk in chunks for number in inside.get(chunk, ())}
+        for set_id, chunks in chunks_of.items()
+    }
+    return {set_id: numbers for set_id, numbers in held.items() if numbers}
+
+
+def _list_inside(c: Connection, chunks: set[int], packages: set[int]) -> dict[int, list[int]]:
+    columns = package_chunk_member.c.chunk_id, package_chunk_member.c.package_version_id
+    inside: dict[int, list[int]] = {}
+    if len(packages) <= _FEW:
+        queries = [select(*columns).where(columns[1].in_(packages))]
+    else:
+        queries = [select(*columns).where(columns[0].in_(batch)) for batch in batches(chunks)]
+    for query in queries:
+        for chunk, number in c.execute(query):
+            if chunk in chunks and number in packages:
+                inside.setdefault(chunk, []).append(number)
+    return inside
+
+
+def list_workload_images(c: Connection) -> list[WorkloadImage]:
+    """What every workload runs now, each image once."""
+    query = (
+        select(
+            cluster.c.name,
+            run.c.namespace,
+            run.c.workload,
+            run_image.c.image,
+            run_image.c.manifest_id,
+        )
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .where(run.c.until.is_(None))
+        .distinct()
+    )
+    return [WorkloadImage(*row) for row in c.execute(query)]
+
+
+def put_plan(
+    c: Connection,
+    *,
+    question: str,
+    body: str,
+    progress: str,
+    saved_by: str | None,
+    now: datetime,
+) -> int:
+    """Save a plan; its number."""
+    values = {
+        "created": now,
+        "saved_by": saved_by,
+        "question": question,
+        "body": body,
+        "progress": progress,
+    }
+    return int(c.execute(plan.insert().values(values).returning(plan.c.id)).scalar_one())
+
+
+def find_plan(c: Connection, number: int) -> PlanRow | None:
+    """A saved plan."""
+    row = c.execute(select(*_PLAN).where(plan.c.id == number)).one_or_none()
+    return None if row is None else PlanRow(*row)
+
+
+_PLAN = tuple(plan.c[name] for name in PlanRow.__struct_fields__)
+
+
+def list_plans(
+    c: Connection, *, open_only: bool = False, after: int | None = None, limit: int | None = None
+) -> list[PlanRow]:
+    """Saved plans, the last saved first; ``after`` is the last one of the page before."""
+    query = select(*_PLAN).order_by(plan.c.id.desc())
+    if open_only:
+        query = query.where(plan.c.closed.is_(None))
+    if after is not None:
+        query = query.where(plan.c.id < after)
+    if limit is not None:
+        query = query.limit(limit)
+    return [PlanRow(*row) for row in c.execute(query)]
+
+
+def note_progress(
+    c: Connection, number: int, progress: str, *, now: datetime, is_done: bool
+) -> None:
+    """Write what became of an open plan."""
+    values = {"progress": progress, "followed": now, "closed": now if is_done else None}
+    c.execute(update(plan).where(plan.c.id == number, plan.c.closed.is_(None)).values(values))
