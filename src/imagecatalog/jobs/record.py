@@ -14,6 +14,7 @@ from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
+from imagecatalog.planning.following import follow_plans
 from imagecatalog.sources import kube
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
@@ -55,7 +56,8 @@ def record(
     with catalog.write() as c:
         updates.judge(c)
         succession.judge(c, settings.lines)
-    return report
+        closed = follow_plans(c, settings.lines, now=now())
+    return report + Report((f"{plural(closed, 'plan')} closed",)) if closed else report
 
 
 def _dump_reader(path: Path) -> Callable[[], Sequence[RunningContainer]]:

@@ -24,6 +24,7 @@ from imagecatalog.jobs.attachments import Beside, take_beside
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
+from imagecatalog.planning.following import follow_plans
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.open import open_source
 from imagecatalog.sources.registry import Registry
@@ -60,7 +61,8 @@ def sync(
         timeline.match_images(c)
         updates.judge(c)
         succession.judge(c, settings.lines)
-    return report
+        closed = follow_plans(c, settings.lines, now=now())
+    return report + Report((f"{plural(closed, 'plan')} closed",)) if closed else report
 
 
 def _sync_address(
