@@ -414,5 +414,5 @@ def test_texts_are_bounded_and_clean() -> None:
     build = _build(predicate)
     assert len(build.labels) == 200
     assert {len(value) for value in build.labels.values()} == {1000}
-    assert "\0" not in repr(build)
+    assert "\\x00" not in repr(build)
     assert len(build.source_repository or "") == len(build.link or "") == 1000
