@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from imagecatalog.config import Settings
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -19,7 +20,8 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
-from imagecatalog.planning import inspection, search, staleness
+from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
+from imagecatalog.planning import ancestry, differences, inspection, past, search, staleness
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.store.engine import Connection
 
@@ -87,12 +89,22 @@ class Answering(Protocol):
     def search(self, text: str, limit: int) -> Iterable[SearchHit]:
         """Best first."""
 
+    def lineage(self, reference: str, limit: int) -> Lineage:
+        """Ancestors and at most so many descendants; raises NotFound."""
+
+    def diff(self, a: str, b: str | None) -> Diff:
+        """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
+
+    def history(self, reference: str, limit: int) -> Iterable[HistoryItem]:
+        """Of an image or a repository, the last first; raises NotFound."""
+
 
 class LocalCatalog:
     """Answers from a database, all within one view of it."""
 
-    def __init__(self, c: Connection, now: datetime | None = None) -> None:
+    def __init__(self, c: Connection, settings: Settings, now: datetime | None = None) -> None:
         self._c = c
+        self._settings = settings
         self._now = now or datetime.now(UTC)
 
     def overview(self) -> Overview:
@@ -150,3 +162,15 @@ class LocalCatalog:
     def search(self, text: str, limit: int) -> Iterable[SearchHit]:
         """Best first."""
         return search.search(self._c, text, limit=limit)
+
+    def lineage(self, reference: str, limit: int) -> Lineage:
+        """Ancestors and at most so many descendants; raises NotFound."""
+        return ancestry.lineage(self._c, reference, now=self._now, limit=limit)
+
+    def diff(self, a: str, b: str | None) -> Diff:
+        """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
+        return differences.diff(self._c, a, b, rules=self._settings.lines)
+
+    def history(self, reference: str, limit: int) -> Iterable[HistoryItem]:
+        """Of an image or a repository, the last first; raises NotFound."""
+        return past.history(self._c, reference, limit=limit).items

@@ -101,14 +101,17 @@ def running(invocation: Invocation, /, **filters: Any) -> None:
 
 @click.command(cls=Verb, reads=True)
 @click.argument("reference", metavar="REF")
+@click.option(
+    "--inherited", is_flag=True, help="Which ancestor brought each package, and who has to act."
+)
 @click.pass_obj
-def show(invocation: Invocation, reference: str) -> None:
+def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
     """One image: its verdict, what is in it, where it runs.
 
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
     As CSV it is the image's packages, each with its candidate.
     """
-    from imagecatalog.cli import layouts, render
+    from imagecatalog.cli import layouts, lineage_layouts, render
     from imagecatalog.domain.answers import PackageItem
 
     with invocation.answering() as answering:
@@ -118,6 +121,8 @@ def show(invocation: Invocation, reference: str) -> None:
             render.write_json(image)
         case "csv":
             render.write_csv(PackageItem, image.packages)
+        case _ if inherited:
+            lineage_layouts.show_inherited(image)
         case _:
             layouts.show_image(image, _now())
 

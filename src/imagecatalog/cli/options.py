@@ -75,8 +75,8 @@ class Invocation:
             with RemoteCatalog.connect(server) as remote:
                 yield remote
             return
-        with self.catalog() as (_, catalog), catalog.read() as c:
-            yield LocalCatalog(c)
+        with self.catalog() as (settings, catalog), catalog.read() as c:
+            yield LocalCatalog(c, settings)
 
 
 class GlobalOption(click.Option):

@@ -23,6 +23,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
+from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.errors import (
     BadDocument,
     CatalogError,
@@ -134,8 +135,22 @@ class RemoteCatalog:
         page: Page[SearchHit] = self._decode(self._ask("/search", query), Page[SearchHit])
         return page.items
 
-    def _one(self, path: str, kind: type[T]) -> T:
-        answer: T = self._decode(self._ask(path, {}), kind)
+    def lineage(self, reference: str, limit: int) -> Lineage:
+        """Ancestors and at most so many descendants; raises NotFound."""
+        path = f"/images/{quote(reference, safe='')}/lineage"
+        return self._one(path, Lineage, {"limit": str(limit)})
+
+    def diff(self, a: str, b: str | None) -> Diff:
+        """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
+        return self._one("/diff", Diff, {"a": a, "b": b})
+
+    def history(self, reference: str, limit: int) -> Iterable[HistoryItem]:
+        """Of an image or a repository, the last first; raises NotFound."""
+        path = f"/images/{quote(reference, safe='')}/history"
+        return self._many(path, HistoryItem, limit, {})
+
+    def _one(self, path: str, kind: type[T], query: dict[str, str | None] | None = None) -> T:
+        answer: T = self._decode(self._ask(path, query or {}), kind)
         return answer
 
     def _many(

@@ -1,0 +1,442 @@
+"""How lineages, differences and histories lie on a terminal: trees and lists."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct, structs
+
+from imagecatalog.cli.layouts import describe_status
+from imagecatalog.cli.render import (
+    Cell,
+    Column,
+    clean,
+    format_ago,
+    measure,
+    plural,
+    shorten,
+    table_width,
+    wrap,
+    write_table,
+)
+from imagecatalog.domain.answers import ImageDetail, Status
+from imagecatalog.domain.lineage import (
+    Contradiction,
+    Diff,
+    HistoryItem,
+    Lineage,
+    PackageChange,
+    Relative,
+)
+
+_STALE: tuple[Status, ...] = ("security-update", "end-of-life", "update", "superseded")
+_COLLAPSE = 4
+"""So many siblings of one repository are one line, where there are more descendants than this:"""
+_ROOMY = 40
+_FACTS = 36
+"""Columns of a terminal that a lineage's facts take beside its tree."""
+
+
+class RelativeRow(Struct, frozen=True):
+    """A relative as a line of CSV."""
+
+    side: str
+    """``ancestor`` or ``descendant``."""
+    image: str
+    digest: str | None
+    role: str
+    evidence: str
+    also: tuple[str, ...]
+    depth: int
+    of: str
+    known: bool
+    status: str
+    running: int
+
+
+def list_relatives(lineage: Lineage) -> Iterator[RelativeRow]:
+    """Ancestors, then descendants, as lines of CSV."""
+    fields = RelativeRow.__struct_fields__[1:]
+    for side, many in (("ancestor", lineage.ancestors), ("descendant", lineage.descendants)):
+        for one in many:
+            yield RelativeRow(side, *(getattr(one, field) for field in fields))
+
+
+class ChangeRow(Struct, frozen=True):
+    """A package that changed, as a line of CSV."""
+
+    change: str
+    package: str
+    type: str
+    arch: str
+    source: str
+    a: str | None
+    b: str | None
+
+
+def list_changes(diff: Diff) -> Iterator[ChangeRow]:
+    """The packages that changed as lines of CSV: added, removed, upgraded, downgraded."""
+    for change, many in structs.asdict(diff.packages).items():
+        for one in many:
+            yield ChangeRow(change, *structs.astuple(one))
+
+
+# --- lineage --------------------------------------------------------------------------------------
+
+
+class _Line(Struct, frozen=True):
+    """A line of the tree."""
+
+    stem: str
+    """What leads to the name."""
+    name: str
+    verdict: Cell
+    runs: str
+    known_by: str
+    is_focus: bool = False
+
+
+def show_lineage(lineage: Lineage, *, whole: bool) -> None:
+    """``lineage``: the ancestors above, the image, its descendants below."""
+    _say(_lineage_headline(lineage))
+    tree = _Tree(lineage, whole=whole)
+    lines = tree.lines()
+    _say()
+    registry = _usual_registry(line.name for line in lines)
+    total = table_width(sys.stdout)
+    rows = []
+    for line in lines:
+        name = line.name.removeprefix(registry)
+        if total is not None:
+            name = shorten(name, max(total - _FACTS - measure(line.stem), 16), whole_end=True)
+        colour = "bold" if line.is_focus else None
+        rows.append(
+            (Cell(line.stem + name, colour, len(line.stem)), line.verdict, line.runs, line.known_by)
+        )
+    title = f"IMAGE ({registry}…)" if registry else "IMAGE"
+    columns = (
+        Column(title, least=22),
+        Column("VERDICT"),
+        Column("RUNS", right=True),
+        Column("KNOWN BY", least=10),
+    )
+    write_table(columns, rows)
+    if lineage.more_descendants:
+        _say(f"\nThere are more than {len(tree.images):,} descendants; see --limit")
+    _say_contradictions(lineage.contradictions)
+
+
+def _usual_registry(names: Iterator[str]) -> str:
+    registries = Counter(name.partition("/")[0] + "/" for name in names if "/" in name)
+    return registries.most_common(1)[0][0] if registries else ""
+
+
+def _lineage_headline(lineage: Lineage) -> str:
+    above = {one.digest or one.image for one in lineage.ancestors}
+    below = {one.digest: one for one in lineage.descendants}
+    running = sum(bool(one.running) for one in below.values())
+    more = "more than " if lineage.more_descendants else ""
+    parts = [
+        f"built on {plural(len(above), 'image')}" if above else "built on nothing that is known",
+        f"{more}{plural(len(below), 'image')} built on it, {running:,} of them running"
+        if below
+        else "nothing is built on it",
+    ]
+    return wrap(f"{lineage.image}: {'; '.join(parts)}", 2)
+
+
+def _say_contradictions(found: Sequence[Contradiction]) -> None:
+    if not found:
+        return
+    _say(f"\n{plural(len(found), 'contradiction')}; the word of the better evidence was taken")
+    for one in found:
+        _say(wrap(f"  {one.image}: by {one.evidence}, {one.says} (against {one.against})", 4))
+
+
+class _Tree:
+    """The lines of a lineage."""
+
+    def __init__(self, lineage: Lineage, *, whole: bool) -> None:
+        self._lineage = lineage
+        self._children: dict[str, list[Relative]] = {}
+        for one in lineage.descendants:
+            self._children.setdefault(one.of, []).append(one)
+        self.images = {one.digest for one in lineage.descendants}
+        self._whole = whole or len(self.images) <= _ROOMY
+        self._drawn: set[str] = set()
+
+    def lines(self) -> list[_Line]:
+        """From the farthest base down to the last descendant."""
+        path = _base_path(self._lineage)
+        others: dict[str, list[Relative]] = {}
+        for one in self._lineage.ancestors:
+            if one not in path:
+                others.setdefault(one.of, []).append(one)
+        lines: list[_Line] = []
+        indent = ""
+        known_by = ""
+        for base in reversed(path):
+            self._draw_others(lines, indent, others.get(base.digest or "", ()))
+            lines.append(_line(f"{indent}└─ " if indent or lines else "", base, known_by))
+            known_by = _describe_evidence(base)
+            indent = " " * len(lines[-1].stem)
+        focus = self._lineage
+        self._draw_others(lines, indent, others.get(focus.digest, ()))
+        stem = f"{indent}└─ ► " if lines else "► "
+        verdict, runs = describe_status(focus.status), _describe_runs(focus.running)
+        lines.append(_Line(stem, focus.image, verdict, runs, known_by, is_focus=True))
+        self._drawn.add(focus.digest)
+        self._draw_below(lines, " " * (len(stem) - 2), focus.digest)
+        return lines
+
+    def _draw_others(self, lines: list[_Line], indent: str, many: Sequence[Relative]) -> None:
+        """Parents beside the base."""
+        lines += [_line(f"{indent}┌╌ ", one, _describe_evidence(one)) for one in many]
+
+    def _draw_below(self, lines: list[_Line], indent: str, digest: str) -> None:
+        branches = self._gather(self._children.get(digest, ()))
+        for place, branch in enumerate(branches, 1):
+            is_last = place == len(branches)
+            stem = f"{indent}{'└─ ' if is_last else '├─ '}"
+            if len(branch) > 1:
+                lines.append(_collapsed(stem, branch))
+                continue
+            (one,) = branch
+            lines.append(_line(stem, one, _describe_evidence(one)))
+            if one.digest is not None and one.digest not in self._drawn:
+                self._drawn.add(one.digest)
+                self._draw_below(lines, f"{indent}{'   ' if is_last else '│  '}", one.digest)
+
+    def _gather(self, children: Sequence[Relative]) -> list[list[Relative]]:
+        """Those of one repository together, where there are many."""
+        groups: dict[str, list[Relative]] = {}
+        for one in children:
+            groups.setdefault(_repository(one.image), []).append(one)
+        branches = []
+        for many in groups.values():
+            is_one = len(many) >= _COLLAPSE and not self._whole
+            branches += [many] if is_one else [[one] for one in many]
+        return branches
+
+
+def _base_path(lineage: Lineage) -> list[Relative]:
+    """The bases, the nearest first; where one is not in the catalog the path takes the known one."""
+    path: list[Relative] = []
+    at, seen = lineage.digest, {lineage.digest}
+    while True:
+        bases = [one for one in lineage.ancestors if one.of == at and one.role == "base"]
+        base = min(bases, key=lambda one: not one.known, default=None)
+        if base is None or base.digest in seen:
+            return path
+        path.append(base)
+        if base.digest is None or not base.known:
+            return path
+        at = base.digest
+        seen.add(at)
+
+
+def _line(stem: str, one: Relative, known_by: str) -> _Line:
+    role = "" if one.role == "base" else f" ({one.role})"
+    verdict = describe_status(one.status) if one.known else Cell("? not in the catalog", "blue")
+    return _Line(stem, one.image + role, verdict, _describe_runs(one.running), known_by)
+
+
+def _collapsed(stem: str, many: Sequence[Relative]) -> _Line:
+    stale = sum(one.status in _STALE for one in many)
+    unknown = sum(one.status == "unknown" for one in many)
+    worst = Cell(f"? {unknown:,} unknown", "blue") if unknown else describe_status("current")
+    if stale:
+        worst = Cell(f"△ {stale:,} stale", "yellow")
+    running = sum(one.running for one in many)
+    name = f"{_repository(many[0].image)}: {plural(len(many), 'image')}"
+    evidence = ", ".join(dict.fromkeys(one.evidence for one in many))
+    return _Line(stem, name, worst, _describe_runs(running), evidence)
+
+
+def _repository(name: str) -> str:
+    path = name.partition("@")[0]
+    folder, slash, last = path.rpartition("/")
+    return f"{folder}{slash}{last.partition(':')[0]}"
+
+
+def _describe_runs(containers: int) -> str:
+    return f"×{containers:,}" if containers else "-"
+
+
+def _describe_evidence(one: Relative) -> str:
+    return ", ".join((one.evidence, *one.also))
+
+
+# --- show --inherited -----------------------------------------------------------------------------
+
+
+def show_inherited(image: ImageDetail) -> None:
+    """``show --inherited``: who brought how much, who has to act, then every package."""
+    own = "its own"
+    brought = Counter(item.inherited_from or own for item in image.packages)
+    waiting = Counter(item.inherited_from or own for item in image.updates)
+    urgent = Counter(item.inherited_from or own for item in image.updates if item.security)
+    inherited = len(image.packages) - brought[own]
+    if not image.packages:
+        reason = image.verdict.reason or "they are not known"
+        _say(wrap(f"{image.image}: no packages to tell of: {reason}", 2))
+        return
+    _say(
+        wrap(
+            f"{image.image}: {inherited:,} of its {plural(len(image.packages), 'package')}"
+            f" came with its ancestors{_who_must_act(waiting, own)}",
+            2,
+        )
+    )
+    _say()
+    registry = _usual_registry(item.inherited_from or "" for item in image.packages)
+    title = f"BROUGHT BY ({registry}…)" if registry else "BROUGHT BY"
+    columns = (
+        Column(title, least=22, is_name=True),
+        Column("PACKAGES", right=True),
+        Column("UPDATES", right=True),
+        Column("SECURITY", right=True),
+    )
+    rows = [
+        (
+            name.removeprefix(registry),
+            f"{number:,}",
+            f"{waiting[name]:,}",
+            Cell(f"{urgent[name]:,}", _alarm(urgent[name])),
+        )
+        for name, number in brought.most_common()
+    ]
+    write_table(columns, rows)
+    _say()
+    facts = (
+        Column("PACKAGE", least=16),
+        Column("ARCH"),
+        Column("INSTALLED", least=18, is_fact=True),
+        Column("CANDIDATE", least=10, is_fact=True),
+        Column(title, least=22, is_name=True),
+    )
+    write_table(
+        facts,
+        [
+            (
+                item.package,
+                item.arch,
+                item.installed,
+                Cell(item.candidate or "-", "red" if item.security else None),
+                (item.inherited_from or own).removeprefix(registry),
+            )
+            for item in image.packages
+        ],
+    )
+
+
+def _alarm(number: int) -> str | None:
+    return "red" if number else None
+
+
+def _who_must_act(waiting: Mapping[str, int], own: str) -> str:
+    """Where the updates have to be made first."""
+    if not waiting:
+        return ""
+    first, number = max(waiting.items(), key=lambda pair: pair[1])
+    where = "the image itself" if first == own else first
+    return f"; {number:,} of {plural(sum(waiting.values()), 'update')} to be made in {where}"
+
+
+# --- diff -----------------------------------------------------------------------------------------
+
+
+def show_diff(diff: Diff) -> None:
+    """``diff``: what became of the packages, then layers and configuration."""
+    counts = {name: len(many) for name, many in structs.asdict(diff.packages).items()}
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    _say(wrap(f"{diff.a} → {diff.b}: {told or 'the same packages'}", 2))
+    if diff.reason:
+        _say(wrap(f"  unknown: {diff.reason}", 4))
+    if told:
+        _say()
+        columns = (
+            Column("CHANGE"),
+            Column("PACKAGE", least=16),
+            Column("ARCH"),
+            Column("FROM", least=18, is_fact=True),
+            Column("TO", least=18, is_fact=True),
+        )
+        write_table(columns, list(_change_rows(diff)))
+    if diff.config:
+        _say()
+        write_table(
+            (Column("CONFIGURATION", least=12), Column("FROM", least=18), Column("TO", least=18)),
+            [(name, _value(old), _value(new)) for name, (old, new) in diff.config.items()],
+        )
+    layers = diff.layers
+    _say(
+        f"\n{plural(layers.common, 'layer')} in common, then {len(layers.a):,} of the first"
+        f" and {len(layers.b):,} of the second"
+    )
+
+
+def _value(text: str | None) -> str:
+    if text is None:
+        return "-"
+    return text[:19] if text.startswith("sha256:") else text
+
+
+def _change_rows(diff: Diff) -> Iterator[tuple[str | Cell, ...]]:
+    signs = {"upgraded": ("↑", None), "downgraded": ("↓", "yellow"), "added": ("+", "green")}
+    for name in ("upgraded", "downgraded", "added", "removed"):
+        sign, colour = signs.get(name, ("-", "red"))
+        many: Sequence[PackageChange] = getattr(diff.packages, name)
+        for one in many:
+            yield (
+                Cell(f"{sign} {name}", colour),
+                one.package,
+                one.arch,
+                one.a or "-",
+                one.b or "-",
+            )
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def show_history(items: Sequence[HistoryItem], reference: str, now: datetime) -> None:
+    """``history``: what happened, the last first."""
+    if not items:
+        _say(f"Nothing is known to have happened to {reference}.")
+        return
+    counts = Counter(item.event for item in items)
+    told = ", ".join(
+        plural(counts[event], event) for event in ("tag", "build", "run") if counts[event]
+    )
+    _say(wrap(f"{reference}: {told}, the last {format_ago(items[0].at, now)}", 2))
+    _say()
+    names = {item.image for item in items}
+    registry = _usual_registry(iter(names))
+    title = f"IMAGE ({registry}…)" if registry else "IMAGE"
+    columns = [
+        Column("SINCE"),
+        Column("UNTIL"),
+        Column("WHAT"),
+        *([Column(title, least=22, is_name=True)] if len(names) > 1 else ()),
+        Column("", least=24, is_fact=True),
+    ]
+    write_table(columns, [_history_row(item, registry, len(names) > 1) for item in items])
+
+
+def _history_row(item: HistoryItem, registry: str, is_named: bool) -> tuple[str | Cell, ...]:
+    until = f"{item.until:%Y-%m-%d %H:%M}" if item.until else ""
+    return (
+        f"{item.at:%Y-%m-%d %H:%M}",
+        until or ("" if item.event == "build" else Cell("now", "green")),
+        item.event,
+        *([item.image.removeprefix(registry)] if is_named else ()),
+        item.detail,
+    )
+
+
+def _say(text: str = "") -> None:
+    sys.stdout.write(clean(text) + "\n")
