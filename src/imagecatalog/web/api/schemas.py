@@ -68,6 +68,12 @@ class ImagesQuestion(ListQuestion):
     ] = None
 
 
+class BuildsQuestion(ListQuestion):
+    """Whose builds."""
+
+    repository: Annotated[Text, Field(min_length=1, description="Registry and path.")]
+
+
 class RepositoriesQuestion(ListQuestion):
     """Which repositories."""
 
@@ -102,6 +108,27 @@ class HoldersQuestion(ListQuestion):
     below: Annotated[Text | None, Field(description="Versions lower than this alone.")] = None
 
 
+class LineageQuestion(Question):
+    """How much of a lineage."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000, description="Descendants, at most.")] = 500
+
+
+class DiffQuestion(Question):
+    """Which two images."""
+
+    a: Annotated[str, Field(min_length=1, max_length=1000, pattern=NO_NUL)]
+    b: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            pattern=NO_NUL,
+            description="Left out: the newest of the first one's line.",
+        ),
+    ] = None
+
+
 class SearchQuestion(Question):
     """Anything: an image, a digest's first letters, a package, a namespace."""
 
@@ -122,6 +149,10 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     answers.SearchHit,
     answers.TagPeriod,
     lineage.BuildItem,
+    lineage.Diff,
+    lineage.HistoryItem,
+    lineage.Lineage,
+    lineage.RegisteredName,
     receipts.BuildReceipt,
     receipts.SbomReceipt,
     Problem,
