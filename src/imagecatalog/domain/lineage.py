@@ -103,6 +103,16 @@ class ParentItem(Struct, frozen=True, kw_only=True):
     resolved: str | None
 
 
+class RegisteredName(Struct, frozen=True, kw_only=True):
+    """A name that a registered build gave, and what it meant by it."""
+
+    image: str
+    """With its tag."""
+    digest: str | None
+    """Null while nobody knows what the name means."""
+    builder: str | None
+
+
 class InventoryItem(Struct, frozen=True, kw_only=True):
     """A list of the image's packages that somebody told, beside the one that counts."""
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, or_, select, tuple_
 
 from imagecatalog.domain.builds import Evidence, Role, Signature
-from imagecatalog.domain.lineage import BuildItem, ParentItem
+from imagecatalog.domain.lineage import BuildItem, ParentItem, RegisteredName
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
+from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import build, build_parent, index_member, manifest
 
 
@@ -60,29 +61,43 @@ class KnownBuild(Struct, frozen=True):
     """The names of parents that wait to be settled."""
 
 
-_FIND = select(build.c.id, build.c.subject).where(build.c.digest == bindparam("told"))
-_PENDING_OF = (
-    select(build_parent.c.image)
-    .where(build_parent.c.build_id == bindparam("build"), build_parent.c.digest.is_(None))
-    .order_by(build_parent.c.position)
+_FIND = select(build.c.digest, build.c.id, build.c.subject).where(
+    build.c.digest.in_(bindparam("keys", expanding=True))
+)
+_WAITING = (
+    select(build_parent.c.build_id, build_parent.c.image)
+    .where(
+        build_parent.c.build_id.in_(bindparam("builds", expanding=True)),
+        build_parent.c.digest.is_(None),
+    )
+    .order_by(build_parent.c.build_id, build_parent.c.position)
 )
 
 
-def find_build(c: Connection, digest: bytes) -> KnownBuild | None:
-    """The build of this evidence and body, if it was told before."""
-    row = c.execute(_FIND, {"told": digest}).one_or_none()
-    if row is None:
-        return None
-    return KnownBuild(row.id, row.subject, tuple(c.scalars(_PENDING_OF, {"build": row.id})))
+def find_builds(c: Connection, keys: Collection[bytes]) -> dict[bytes, KnownBuild]:
+    """The builds of these evidences and bodies that were told before, by their key."""
+    found: dict[bytes, KnownBuild] = {}
+    for batch in batches(keys):
+        rows = c.execute(_FIND, {"keys": batch}).all()
+        pending: dict[int, list[str]] = {}
+        for chunk in batches([row.id for row in rows]):
+            for number, name in c.execute(_WAITING, {"builds": chunk}):
+                pending.setdefault(number, []).append(name or "")
+        for key, number, subject in rows:
+            found[bytes(key)] = KnownBuild(number, subject, tuple(pending.get(number, ())))
+    return found
 
 
-def put_build(c: Connection, row: BuildRow, parents: Sequence[ParentRow]) -> int | None:
-    """Write a build; its number, or None where another process wrote the same meanwhile."""
-    values = {name: getattr(row, name) for name in BuildRow.__struct_fields__}
-    written = insert_returning(c, build, [values], build.c.id)
-    if not written:
-        return None
-    number = int(written[0].id)
+def put_builds(
+    c: Connection, rows: Sequence[BuildRow], parents: Mapping[bytes, Sequence[ParentRow]]
+) -> dict[bytes, int]:
+    """Write builds, and their parents by their key; the numbers of those that are new, likewise."""
+    values = [
+        {name: getattr(row, name) for name in BuildRow.__struct_fields__}
+        for row in sorted(rows, key=lambda row: row.digest)
+    ]
+    written = insert_returning(c, build, values, build.c.digest, build.c.id)
+    numbers = {bytes(digest): int(number) for digest, number in written}
     insert_new(
         c,
         build_parent,
@@ -95,10 +110,11 @@ def put_build(c: Connection, row: BuildRow, parents: Sequence[ParentRow]) -> int
                 "image": parent.image,
                 "resolved": parent.resolved,
             }
-            for position, parent in enumerate(parents)
+            for key, number in numbers.items()
+            for position, parent in enumerate(parents[key])
         ],
     )
-    return number
+    return numbers
 
 
 def drop_builds(c: Connection, subject: Digest, evidence: Evidence, *, but: int) -> None:
@@ -181,6 +197,38 @@ def _list_parents(c: Connection, builds: Collection[int]) -> dict[int, list[Pare
             item = ParentItem(image=row.image, digest=digest, role=row.role, resolved=row.resolved)
             parents.setdefault(row.build_id, []).append(item)
     return parents
+
+
+def list_registered(
+    c: Connection, repository: str, *, limit: int, after: str | None = None
+) -> Page[RegisteredName]:
+    """The names below a repository that registered builds gave, and to which images; by name."""
+    place = read_cursor(after, tuple[str, int])
+    query = (
+        select(build.c.id, build.c.image, build.c.subject, build.c.builder)
+        .where(
+            build.c.evidence == "registered",
+            build.c.image > f"{repository}:",
+            build.c.image < f"{repository};",  # the character after the colon
+        )
+        .order_by(build.c.image, build.c.id)
+        .limit(limit + 1)
+    )
+    if place:
+        query = query.where(tuple_(build.c.image, build.c.id) > tuple_(*place))
+    rows = c.execute(query).all()
+    more = make_cursor(rows[limit - 1].image, rows[limit - 1].id) if len(rows) > limit else None
+    return Page(
+        tuple(
+            RegisteredName(
+                image=row.image,
+                digest=None if row.subject is None else str(row.subject),
+                builder=row.builder,
+            )
+            for row in rows[:limit]
+        ),
+        more,
+    )
 
 
 def find_named(c: Connection, names: Collection[str]) -> int | None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Text,
     TypeDecorator,
 )
 
@@ -60,6 +61,9 @@ class PackedDigest(TypeDecorator[Digest]):
         """The digest as text."""
         return None if value is None else Digest.unpack(bytes(value))
 
+
+Exact = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its bytes, so that what begins with a text is a range of an index."""
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
 
-from imagecatalog.store.schema.base import Moment, PackedDigest, metadata, number, to
+from imagecatalog.store.schema.base import Exact, Moment, PackedDigest, metadata, number, to
 
 build = Table(
     "build",
@@ -15,7 +15,7 @@ build = Table(
     Column(
         "subject", PackedDigest, index=True, comment="what was built; null: its name is pending"
     ),
-    Column("image", Text, comment="the whole name it was given"),
+    Column("image", Exact, comment="the whole name it was given"),
     Column("platform", Text, comment="os/architecture/variant"),
     Column("builder", Text, comment="name of the builder"),
     Column("builder_version", Text, comment="its version"),

@@ -14,6 +14,7 @@ from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from imagecatalog.domain import answers, lineage, receipts
+from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
 from imagecatalog.web.http import Problem
 
@@ -137,6 +138,7 @@ class SearchQuestion(Question):
 
 
 ANSWERS: tuple[type[msgspec.Struct], ...] = (
+    Exposure,
     answers.Health,
     answers.Holder,
     answers.ImageDetail,

@@ -18,6 +18,7 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_EXACT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _BATCH = 1000
 
 
@@ -58,7 +59,7 @@ def upgrade() -> None:
             nullable=True,
             comment="what was built; null: its name is pending",
         ),
-        sa.Column("image", sa.Text(), nullable=True, comment="the whole name it was given"),
+        sa.Column("image", _EXACT, nullable=True, comment="the whole name it was given"),
         sa.Column("platform", sa.Text(), nullable=True, comment="os/architecture/variant"),
         sa.Column("builder", sa.Text(), nullable=True, comment="name of the builder"),
         sa.Column("builder_version", sa.Text(), nullable=True, comment="its version"),
