@@ -49,6 +49,10 @@ class Outline(Struct, frozen=True):
     unplannable: Sequence[Unplannable]
     containers: Mapping[LineKey, int]
 
+    def fixable(self, line: LineKey) -> list[Fixable]:
+        """The packages that a line is rebuilt for."""
+        return [self.survey.waiting[want.spot][want.package] for want in self.brings.get(line, ())]
+
 
 def bring_updates(
     c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime

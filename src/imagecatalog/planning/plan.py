@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from msgspec import Struct, structs
@@ -22,6 +22,8 @@ from imagecatalog.matching.lines import LineKey
 from imagecatalog.planning.graph import Order, arrange
 from imagecatalog.planning.outline import Move, Outline, bring_updates, follow_image
 from imagecatalog.planning.sentences import give_reasons, summarise, write_command
+from imagecatalog.store import advisories
+from imagecatalog.store.advisories import Span
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.plans import Fixable
 
@@ -68,8 +70,9 @@ def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: dat
         line: survey.bases.get(line, set()) | survey.uses.get(line, set()) for line in outline.after
     }
     order = arrange(outline.after, rather, max_parallel=ask.max_parallel)
+    faults = _find_faults(c, outline)
     waves = tuple(
-        tuple(_describe_step(outline, order, line, ask) for line in wave) for wave in order.waves
+        tuple(_describe_step(outline, order, line, faults) for line in wave) for wave in order.waves
     )
     moves = _describe_moves(outline, order)
     remaining = _join(outline.remaining)
@@ -87,10 +90,27 @@ def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: dat
     return Draft(plan, tuple(watch for _, watch in moves))
 
 
-def _describe_step(outline: Outline, order: Order, line: LineKey, ask: PlanQuestion) -> Step:
+def _find_faults(c: Connection, outline: Outline) -> dict[Span, tuple[str, ...]]:
+    """The advisories that end with the packages of all steps."""
+    moved = (one for line in outline.brings for one in outline.fixable(line))
+    return advisories.list_fixed(c, map(_span, moved))
+
+
+def _span(one: Fixable) -> Span:
+    return Span(
+        advisories.release_of(one.origin),
+        one.package.source,
+        one.package.source_version,
+        one.source_version or "",
+    )
+
+
+def _describe_step(
+    outline: Outline, order: Order, line: LineKey, faults: Mapping[Span, tuple[str, ...]]
+) -> Step:
     survey = outline.survey
     head = survey.lines.heads([line])[line]
-    fixable = [survey.waiting[want.spot][want.package] for want in outline.brings.get(line, ())]
+    fixable = outline.fixable(line)
     return Step(
         rebuild=head.name,
         digest=str(survey.rows[head.number].digest),
@@ -99,7 +119,7 @@ def _describe_step(outline: Outline, order: Order, line: LineKey, ask: PlanQuest
         reason=tuple(give_reasons(outline, order, line)),
         parents=tuple(survey.parents.get(line, ())),
         after=tuple(sorted(survey.name(over) for over in order.before[line])),
-        fixes=() if ask.advisory is None or ask.advisory.startswith("pkg:") else (ask.advisory,),
+        fixes=tuple(sorted({name for one in fixable for name in faults.get(_span(one), ())})),
         packages=tuple(sorted(set(map(_fix, fixable)))),
         containers=outline.containers.get(line, 0),
     )

@@ -51,7 +51,9 @@ def summarise(
         verb = "moves" if workloads == 1 else "move"
         return f"Nothing needs a rebuild: {_plural(workloads, 'workload')} {verb} to what is there{rest}"
     packages = {fix.package for step in steps for fix in step.packages}
-    does = f"{'fixes' if len(steps) == 1 else 'fix'} {_plural(len(packages), 'package')}"
+    faults = {name for step in steps for name in step.fixes}
+    many = _plural(len(faults), "fault") if faults else _plural(len(packages), "package")
+    does = f"{'fixes' if len(steps) == 1 else 'fix'} {many}"
     if ask.image is not None:
         does = f"{'renews' if len(steps) == 1 else 'renew'} {ask.image} and what is built on it"
     return (

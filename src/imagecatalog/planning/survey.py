@@ -94,7 +94,7 @@ class Survey:
             if spot.line in heads
         }
         self.numbers |= numbers
-        self._read_rows(numbers.values())
+        self._read_rows({*numbers.values(), *(head.number for head in heads.values())})
         unknown = self._read_waiting(numbers)
         open_spots = [
             spot

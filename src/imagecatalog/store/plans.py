@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -11,8 +11,6 @@ from sqlalchemy import Connection, or_, select, update
 from imagecatalog.domain.packages import Package
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
-    apt_index,
-    apt_package,
     cluster,
     package_chunk_member,
     package_set_chunk,
@@ -36,6 +34,9 @@ class Fixable(Struct, frozen=True):
     package: Package
     candidate: str
     security: bool
+    origin: str
+    source_version: str | None
+    """The candidate's."""
 
 
 class PlanRow(Struct, frozen=True):
@@ -71,6 +72,8 @@ def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[
                     package_version.c.id,
                     package_update.c.candidate,
                     package_update.c.security,
+                    package_update.c.origin,
+                    package_update.c.source_version,
                     *_PACKAGE,
                 )
                 .join(package_update, package_update.c.package_version_id == package_version.c.id)
@@ -80,8 +83,10 @@ def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[
                     package_update.c.candidate.is_not(None),
                 )
             )
-            for number, candidate, security, *values in c.execute(query):
-                found[setup_id, number] = Fixable(number, Package(*values), candidate, security)
+            for number, candidate, security, origin, version, *values in c.execute(query):
+                found[setup_id, number] = Fixable(
+                    number, Package(*values), candidate, security, origin or "", version
+                )
     return found
 
 
@@ -99,23 +104,6 @@ def list_versions(c: Connection, names: Collection[str]) -> dict[int, Package]:
     for batch in batches(names):
         query = select(package_version.c.id, *_PACKAGE).where(package_version.c.name.in_(batch))
         found.update((number, Package(*values)) for number, *values in c.execute(query))
-    return found
-
-
-def list_source_versions(
-    c: Connection, offers: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], str]:
-    """The source version of what the archives offer, by (binary package, its version)."""
-    wanted = set(offers)
-    found: dict[tuple[str, str], str] = {}
-    indices = select(apt_index.c.id)
-    for batch in batches({name for name, _ in wanted}):
-        query = select(
-            apt_package.c.name, apt_package.c.version, apt_package.c.source_version
-        ).where(apt_package.c.index_id.in_(indices), apt_package.c.name.in_(batch))
-        for name, version, source_version in c.execute(query):
-            if (name, version) in wanted:
-                found[name, version] = source_version or version
     return found
 
 
