@@ -79,7 +79,7 @@ class Download(Struct, frozen=True):
 class Http:
     """A thread-safe client; ``ca`` is a PEM file trusted beside the system's authorities.
 
-    ``get``, ``head``, ``post`` and ``stream`` follow redirects (never from https to http, and with
+    ``get``, ``head``, ``post``, ``send`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
     raise for a final status from 300 (but 304) unless it is in ``allow``: ``AccessDenied`` 401 and 403,
     ``Missing`` 404 and 410, ``RateLimited`` 429, ``SourceUnavailable`` for the rest.
@@ -144,6 +144,19 @@ class Http:
         request = self._request("POST", url, headers, form)
         return self._persist(request, lambda: self._fetch(request, max_bytes, allow))
 
+    def send(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = BODY_LIMIT,
+        *,
+        allow: Collection[int] = (),
+    ) -> Answer:
+        """Post bytes; as they may be sent again, only what may safely be repeated belongs here."""
+        request = self._request("POST", url, headers, body=body)
+        return self._persist(request, lambda: self._fetch(request, max_bytes, allow))
+
     @contextmanager
     def stream(
         self,
@@ -171,9 +184,12 @@ class Http:
         url: str,
         headers: Mapping[str, str] | None,
         form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> httpx2.Request:
         try:
-            return self._client.build_request(method, url, headers=dict(headers or {}), data=form)
+            return self._client.build_request(
+                method, url, headers=dict(headers or {}), data=form, content=body
+            )
         except (httpx2.InvalidURL, ValueError) as error:
             raise SourceUnavailable(f"{url!r} is not a usable address") from error
 
