@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from imagecatalog.domain.lineage import Lineage
+from imagecatalog.outlets import graphs
 from imagecatalog.planning import ancestry, differences
-from imagecatalog.web.api.schemas import Text
+from imagecatalog.web.api.schemas import NO_NUL, Text
+from imagecatalog.web.http import respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.graph import ALL, STALE, Relation, draw_lineage
 from imagecatalog.web.ui.render import link_image, link_lineage, link_query, render
 
 router = APIRouter(include_in_schema=False)
 Opened = Annotated[tuple[Text, ...], Query(alias="open", max_length=100)]
+Named = Annotated[str, Query(max_length=1000, pattern=NO_NUL)]
+TEXT = "text/plain; charset=utf-8"
 
 
 @router.get("/lineage")
-def show_lineage(request: Request, ref: Text = "", opened: Opened = ()) -> Response:
+def show_lineage(request: Request, ref: Named = "", opened: Opened = ()) -> Response:
     """What is this image built on, and what is built on it?"""
     if not ref.strip():
         return render(request, "find_lineage.html")
@@ -30,8 +34,27 @@ def show_lineage(request: Request, ref: Text = "", opened: Opened = ()) -> Respo
     return render(request, "lineage.html", **describe_lineage(found, ref.strip(), opened))
 
 
+@router.get("/lineage.dot")
+def write_lineage_dot(request: Request, ref: Named) -> Response:
+    """The same as a Graphviz document."""
+    return _write(request, ref, graphs.lineage_dot)
+
+
+@router.get("/lineage.mmd")
+def write_lineage_mermaid(request: Request, ref: Named) -> Response:
+    """The same as a Mermaid flowchart."""
+    return _write(request, ref, graphs.lineage_mermaid)
+
+
+def _write(request: Request, ref: str, write: Callable[[Lineage], str]) -> Response:
+    service = service_of(request)
+    with service.read() as c:
+        found = ancestry.lineage(c, ref.strip(), now=service.clock())
+    return respond(request, write(found).encode(), TEXT)
+
+
 @router.get("/diff")
-def show_diff(request: Request, a: Text = "", b: Text = "") -> Response:
+def show_diff(request: Request, a: Named = "", b: Named = "") -> Response:
     """What changed from one image to another, or to the newest of its line?"""
     if not a.strip():
         return render(request, "find_diff.html")
@@ -93,8 +116,8 @@ def describe_lineage(lineage: Lineage, reference: str, opened: Collection[str]) 
 
 
 def _link_forms(lineage: Lineage) -> list[tuple[str, str]]:
-    path = f"/api/v1/images/{lineage.digest}/lineage"
     return [
-        (name, link_query(path, format=form))
-        for name, form in (("DOT", "dot"), ("Mermaid", "mermaid"), ("JSON", None))
+        ("DOT", link_query("/lineage.dot", ref=lineage.digest)),
+        ("Mermaid", link_query("/lineage.mmd", ref=lineage.digest)),
+        ("JSON", f"/api/v1/images/{lineage.digest}/lineage"),
     ]

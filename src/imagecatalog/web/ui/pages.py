@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
-from imagecatalog.planning import inspection, search, staleness
+from imagecatalog.planning import inspection, origins, search, staleness
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
@@ -140,7 +140,17 @@ def show_image(request: Request, reference: Name) -> Response:
     service = service_of(request)
     with service.read() as c:
         detail = inspection.image_detail(c, reference, now=service.clock())
-    return render(request, "image.html", image=detail)
+        origin = origins.image_origin(
+            c, detail.digest, now=service.clock(), rules=service.settings.lines
+        )
+    return render(
+        request,
+        "image.html",
+        image=detail,
+        origin=origin,
+        origins=rows.group_origins(detail.updates),
+        ancestors_known=bool(origin.lineage.ancestors),
+    )
 
 
 @router.get("/image")

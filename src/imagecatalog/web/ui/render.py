@@ -21,6 +21,7 @@ from imagecatalog.web.ui.rows import (
     ROLE_WORDS,
     STATUS_SENTENCES,
     STATUS_WORDS,
+    group_origins,
     list_workloads,
     sum_places,
 )
@@ -123,6 +124,16 @@ def _split_tag(rest: str) -> tuple[str, str, str]:
     return folder + slash + last, colon, tag
 
 
+def show_elsewhere(address: str, words: str | None = None) -> Markup:
+    """A link out of the catalog, for addresses of the web alone: others are but text."""
+    scheme, separator, _ = address.removeprefix("git+").partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        return escape(address)
+    return Markup('<a href="{}" rel="noreferrer nofollow">{}</a>').format(
+        address.removeprefix("git+"), words or address
+    )
+
+
 def show_size(size: int) -> str:
     """Bytes for a person; -1 where nobody said."""
     if size < 0:
@@ -160,6 +171,7 @@ environment = Environment(
 environment.filters |= {
     "ago": show_moment,
     "change": show_change,
+    "elsewhere": show_elsewhere,
     "image": show_image,
     "plural": plural,
     "short": short,
@@ -168,6 +180,7 @@ environment.filters |= {
 environment.globals |= {
     "command": command,
     "evidence_names": EVIDENCE_NAMES,
+    "group_origins": group_origins,
     "link_image": link_image,
     "link_lineage": link_lineage,
     "link_package": link_package,

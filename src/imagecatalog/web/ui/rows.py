@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status
+from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status, Update
 from imagecatalog.domain.builds import Evidence, Role
 
 STATUS_WORDS: dict[Status, str] = {
@@ -37,6 +38,21 @@ EVIDENCE_NAMES: dict[Evidence, str] = {
     "layers": "its layers",
 }
 ROLE_WORDS: dict[Role, str] = {"base": "base", "stage": "build stage", "copy": "copied from"}
+
+
+@dataclass(frozen=True)
+class UpdateOrigin:
+    """How many updates are of packages that one ancestor brought; None: the image's own."""
+
+    inherited_from: str | None
+    updates: int
+
+
+def group_origins(updates: Iterable[Update]) -> tuple[UpdateOrigin, ...]:
+    """Who must act: each ancestor that brought something, most first, the image itself last."""
+    numbers = Counter(update.inherited_from for update in updates)
+    ordered = sorted(numbers.items(), key=lambda pair: (pair[0] is None, -pair[1], pair[0] or ""))
+    return tuple(UpdateOrigin(name, number) for name, number in ordered)
 
 
 @dataclass(frozen=True)
