@@ -108,7 +108,7 @@ class _Manifest(Struct):
     manifests: list[_Descriptor] | None = None
     annotations: dict[str, str | None] | None = None
     artifact_type: str | None = field(name="artifactType", default=None)
-    subject: msgspec.Raw | None = None
+    subject: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Listing(Struct):
@@ -285,10 +285,10 @@ def _descriptor(member: _Descriptor, where: str) -> Descriptor:
     )
 
 
-def _subject(body: msgspec.Raw | None, where: str) -> Descriptor | None:
+def _subject(body: msgspec.Raw, where: str) -> Descriptor | None:
     """What the manifest is attached to; an image is one whatever is wrong with that."""
     try:
-        return _descriptor(decode_json(bytes(body or b""), _Descriptor, where), where)
+        return _descriptor(decode_json(bytes(body), _Descriptor, where), where)
     except BadDocument:
         return None
 
