@@ -42,6 +42,10 @@ class Step(Struct, frozen=True, kw_only=True, rename={"parents": "from"}):
     fixes: tuple[str, ...] = ()
     """Advisories."""
     packages: tuple[PlannedFix, ...] = ()
+    builder: str | None = None
+    """What built its newest image, as its build told: ``docker-pkg``, ``buildkit``."""
+    source_path: str | None = None
+    """Folder of its source, as its build told."""
     docker_pkg: str | None = None
     """The command that rebuilds it, for images of a docker-pkg tree."""
     containers: int = 0

@@ -22,7 +22,7 @@ from imagecatalog.matching.lines import LineKey
 from imagecatalog.planning.graph import Order, arrange
 from imagecatalog.planning.outline import Move, Outline, bring_updates, follow_image
 from imagecatalog.planning.sentences import give_reasons, summarise, write_command
-from imagecatalog.store import advisories
+from imagecatalog.store import advisories, lineage, plans
 from imagecatalog.store.advisories import Span
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.plans import Fixable
@@ -90,6 +90,28 @@ def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: dat
     return Draft(plan, tuple(watch for _, watch in moves))
 
 
+class _Told(Struct, frozen=True):
+    """What stands beside all steps, read at once."""
+
+    faults: Mapping[Span, tuple[str, ...]]
+    builders: Mapping[int, tuple[str | None, str | None]]
+    """Builder and folder of the source, by the number of an image."""
+
+
+def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | None, str | None]]:
+    heads = outline.survey.lines.heads(outline.after)
+    subjects = lineage.list_subjects(c, {head.number for head in heads.values()})
+    builders = plans.list_builders(
+        c, {digest for one in subjects.values() for digest in (one.digest, *one.indexes)}
+    )
+    return {
+        one.id: builders[digest]
+        for one in subjects.values()
+        for digest in (*one.indexes, one.digest)
+        if digest in builders
+    }
+
+
 def _find_faults(c: Connection, outline: Outline) -> dict[Span, tuple[str, ...]]:
     """The advisories that end with the packages of all steps."""
     moved = (one for line in outline.brings for one in outline.fixable(line))
@@ -105,12 +127,11 @@ def _span(one: Fixable) -> Span:
     )
 
 
-def _describe_step(
-    outline: Outline, order: Order, line: LineKey, faults: Mapping[Span, tuple[str, ...]]
-) -> Step:
+def _describe_step(outline: Outline, order: Order, line: LineKey, told: _Told) -> Step:
     survey = outline.survey
     head = survey.lines.heads([line])[line]
     fixable = outline.fixable(line)
+    builder, source_path = told.builders.get(head.number, (None, None))
     return Step(
         rebuild=head.name,
         digest=str(survey.rows[head.number].digest),
@@ -119,8 +140,10 @@ def _describe_step(
         reason=tuple(give_reasons(outline, order, line)),
         parents=tuple(survey.parents.get(line, ())),
         after=tuple(sorted(survey.name(over) for over in order.before[line])),
-        fixes=tuple(sorted({name for one in fixable for name in faults.get(_span(one), ())})),
+        fixes=tuple(sorted({name for one in fixable for name in told.faults.get(_span(one), ())})),
         packages=tuple(sorted(set(map(_fix, fixable)))),
+        builder=builder,
+        source_path=source_path,
         containers=outline.containers.get(line, 0),
     )
 

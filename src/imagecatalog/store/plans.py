@@ -9,8 +9,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, or_, select, update
 
 from imagecatalog.domain.packages import Package
+from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
+    build,
     cluster,
     package_chunk_member,
     package_set_chunk,
@@ -104,6 +106,24 @@ def list_versions(c: Connection, names: Collection[str]) -> dict[int, Package]:
     for batch in batches(names):
         query = select(package_version.c.id, *_PACKAGE).where(package_version.c.name.in_(batch))
         found.update((number, Package(*values)) for number, *values in c.execute(query))
+    return found
+
+
+def list_builders(
+    c: Connection, digests: Collection[Digest]
+) -> dict[Digest, tuple[str | None, str | None]]:
+    """Builder and folder of the source of these images and indexes, of those with a build.
+
+    As the last registered build has it, else as the last that anything else told.
+    """
+    found: dict[Digest, tuple[str | None, str | None]] = {}
+    for batch in batches(set(digests)):
+        query = (
+            select(build.c.subject, build.c.builder, build.c.source_path)
+            .where(build.c.subject.in_(batch))
+            .order_by(build.c.evidence == "registered", build.c.received, build.c.id)
+        )
+        found.update((row.subject, (row.builder, row.source_path)) for row in c.execute(query))
     return found
 
 
