@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from imagecatalog.config import Settings
+from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -21,7 +22,15 @@ from imagecatalog.domain.answers import (
     SearchHit,
 )
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
-from imagecatalog.planning import ancestry, differences, inspection, past, search, staleness
+from imagecatalog.planning import (
+    ancestry,
+    differences,
+    exposure,
+    inspection,
+    past,
+    search,
+    staleness,
+)
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.store.engine import Connection
 
@@ -91,6 +100,9 @@ class Answering(Protocol):
 
     def lineage(self, reference: str, limit: int) -> Lineage:
         """Ancestors and at most so many descendants; raises NotFound."""
+
+    def affected(self, subject: str, limit: int) -> Exposure:
+        """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
 
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
@@ -166,6 +178,10 @@ class LocalCatalog:
     def lineage(self, reference: str, limit: int) -> Lineage:
         """Ancestors and at most so many descendants; raises NotFound."""
         return ancestry.lineage(self._c, reference, now=self._now, limit=limit)
+
+    def affected(self, subject: str, limit: int) -> Exposure:
+        """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
+        return exposure.affected(self._c, subject, limit=limit)
 
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""

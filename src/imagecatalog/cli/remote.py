@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
+from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -139,6 +140,11 @@ class RemoteCatalog:
         """Ancestors and at most so many descendants; raises NotFound."""
         path = f"/images/{quote(reference, safe='')}/lineage"
         return self._one(path, Lineage, {"limit": str(limit)})
+
+    def affected(self, subject: str, limit: int) -> Exposure:
+        """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
+        path = f"/affected/{quote(subject, safe='')}"
+        return self._one(path, Exposure, {"limit": str(limit)})
 
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""

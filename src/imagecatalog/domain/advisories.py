@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from imagecatalog.domain.answers import Place
+
 FixStatus = Literal["fixed", "open", "not-affected", "undetermined"]
 """``open``: affected, and no fix is out; ``undetermined``: nobody has found out yet."""
 
@@ -46,3 +48,49 @@ class FeedPart(Struct, frozen=True, kw_only=True):
     """Of its bytes: a part with the digest it had is not looked at again."""
     advisories: tuple[Advisory, ...]
     affected: tuple[Affected, ...]
+
+
+class AffectedPackage(Struct, frozen=True, kw_only=True):
+    """A binary package of which some image holds a bad version."""
+
+    package: str
+    source: str
+    release: str | None
+    """Codename of the release that it is bad in; None: in any."""
+    versions: tuple[str, ...]
+    """The bad ones that images hold, oldest first."""
+    fixed: str | None
+    """The first good source version; None: no fix is out."""
+    reason: str | None = None
+    """Why none is, where somebody says so."""
+
+
+class ExposedImage(Struct, frozen=True, kw_only=True):
+    """An image that holds a bad package."""
+
+    image: str
+    digest: str
+    packages: tuple[str, ...]
+    """``name version``."""
+    running: tuple[Place, ...]
+
+
+class Exposure(Struct, frozen=True, kw_only=True):
+    """Where an advisory, or a range of versions, is found: what runs first."""
+
+    id: str
+    aliases: tuple[str, ...]
+    description: str | None
+    severity: str | None
+    """None: no feed that rates it is read yet."""
+    exploited: bool
+    packages: tuple[AffectedPackage, ...]
+    images: tuple[ExposedImage, ...]
+    containers: int
+    """That run any of them."""
+    more_images: bool
+    """Whether images that do not run are left out beyond the limit."""
+    unknown: int
+    """Images that run and of which the packages, hence the answer, are not known."""
+    undetermined: tuple[str, ...] = ()
+    """``source in release`` of which nobody has found out yet whether it is affected."""

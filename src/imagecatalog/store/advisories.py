@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.errors import BadDocument
@@ -136,14 +136,45 @@ def find_affected(c: Connection, name: str) -> tuple[Affected, ...] | None:
 
     ``DSA-1234`` means all its revisions. Of a notice without packages of its own, its faults' count.
     """
+    numbers = list(c.scalars(select(advisory.c.id).where(_is_named(name))))
+    if not numbers:
+        return None
+    return _list_affected(c, numbers) or _list_affected(c, _covered(c, numbers))
+
+
+def describe(c: Connection, name: str) -> Advisory:
+    """An advisory that is there; ``covers`` are the faults it bundles and the notices that bundle it.
+
+    ``DSA-1234`` means the first of its revisions.
+    """
+    row = c.execute(
+        select(advisory).where(_is_named(name)).order_by(advisory.c.name).limit(1)
+    ).one()
+    other = advisory.alias()
+    down = (
+        select(other.c.name)
+        .join(advisory_cover, advisory_cover.c.covered_id == other.c.id)
+        .where(advisory_cover.c.advisory_id == row.id)
+    )
+    up = (
+        select(other.c.name)
+        .join(advisory_cover, advisory_cover.c.advisory_id == other.c.id)
+        .where(advisory_cover.c.covered_id == row.id)
+    )
+    return Advisory(
+        name=row.name,
+        description=row.description,
+        published=row.published,
+        covers=tuple(sorted([*c.scalars(down), *c.scalars(up)])),
+    )
+
+
+def _is_named(name: str) -> ColumnElement[bool]:
     wanted = name.upper()
     named = advisory.c.name == wanted
     if wanted.startswith(("DSA-", "DLA-", "DTSA-")) and wanted.count("-") == 1:
         named = named | advisory.c.name.between(f"{wanted}-", f"{wanted}-\uffff")
-    numbers = list(c.scalars(select(advisory.c.id).where(named)))
-    if not numbers:
-        return None
-    return _list_affected(c, numbers) or _list_affected(c, _covered(c, numbers))
+    return named
 
 
 def _covered(c: Connection, numbers: Sequence[int]) -> list[int]:

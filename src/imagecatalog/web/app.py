@@ -25,7 +25,7 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import lineage, read, write
+from imagecatalog.web.api import affected, lineage, plans, read, write
 from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
@@ -96,8 +96,11 @@ def create_asgi_app(
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(Exception, _on_surprise)
     readers = [Depends(require_reader)] if settings.api.reads == "token" else []
+    app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
+    app.include_router(plans.router, dependencies=readers)
     app.include_router(read.router, dependencies=readers)
+    app.include_router(plans.saving)
     app.include_router(write.router)
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)

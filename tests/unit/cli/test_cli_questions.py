@@ -48,6 +48,8 @@ QUESTIONS = [
     ["search", "ssl"],
     ["search", "checkout", "--limit", "2"],
     ["search", "nothing has this name"],
+    ["affected", "pkg:deb/debian/openssl"],
+    ["affected", "pkg:deb/debian/openssl@<0", "--limit", "0"],
 ]
 
 
@@ -176,3 +178,22 @@ def test_servers_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
             assert printed.out == ""
             assert "imagecatalog server" in printed.err
         server.shutdown()
+
+
+def test_affected_leads_from_a_package_to_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    items = json.loads(ask(capsys, "affected", "pkg:deb/debian/openssl", "--format", "json"))
+    running = sum(bool(image["running"]) for image in items["images"])
+    assert running
+    assert all(
+        text.split()[0] in {"libssl3", "openssl", "libssl3t64", "openssl-provider-legacy"}
+        for image in items["images"]
+        for text in image["packages"]
+    )
+    lines = ask(capsys, "affected", "pkg:deb/debian/openssl").splitlines()
+    assert lines[0].startswith(f"pkg:deb/debian/openssl affects {running} running images in ")
+    assert lines[-1] == "next: imagecatalog plan --for 'pkg:deb/debian/openssl'"
+    assert main(["affected", "pkg:deb/debian/openssl", "--exit-code"]) == 10
+    assert main(["affected", "pkg:deb/debian/openssl@<0", "--exit-code"]) == 0
+    assert main(["affected", "CVE-2026-1"]) == 3
+    assert main(["affected", "openssl"]) == 2
+    assert "write CVE-2026-12345" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import msgspec
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imagecatalog.domain import answers, lineage, receipts
+from imagecatalog.domain import answers, lineage, plans, receipts
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
 from imagecatalog.web.http import Problem
@@ -155,6 +155,8 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     lineage.HistoryItem,
     lineage.Lineage,
     lineage.RegisteredName,
+    plans.Plan,
+    plans.PlanSummary,
     receipts.BuildReceipt,
     receipts.SbomReceipt,
     Problem,

@@ -1,0 +1,179 @@
+"""What a question is about: an advisory, or a range of versions of a package, as package versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from imagecatalog.domain.packages import Package
+from imagecatalog.errors import BadName, NotFound
+from imagecatalog.formats.purl import parse_purl
+from imagecatalog.store import advisories
+from imagecatalog.store.engine import Connection
+from imagecatalog.versions import deb, sort_key
+
+_RANGE = re.compile(r"(<=|>=|<|>|=)?(.+)")
+_ADVISORY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
+
+_HOLDS: Mapping[str, Callable[[bytes, bytes], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+}
+
+
+class Release(Struct, frozen=True):
+    """A release of a distribution; an empty codename means any."""
+
+    distro: str
+    codename: str
+
+
+class BadRange(Struct, frozen=True, kw_only=True):
+    """Versions of a package that are bad; without ``sign`` all of them are."""
+
+    type: str
+    name: str
+    """A source package, or with ``or_binary`` a binary one too."""
+    or_binary: bool = False
+    distro: str | None = None
+    release: str | None = None
+    """Codename; None: any."""
+    sign: str | None = None
+    version: str = ""
+    fixed: str | None = None
+    """The first good version, where it is known."""
+    reason: str | None = None
+    """Why no fix is out, where somebody says so."""
+
+    def covers(self, package: Package, version: str) -> bool:
+        """Whether that version, of the package's source or its own, is bad."""
+        if package.type != self.type:
+            return False
+        if self.sign is None:
+            return True
+        return _HOLDS[self.sign](sort_key(self.type, version), sort_key(self.type, self.version))
+
+    def is_about(self, package: Package) -> bool:
+        """Whether the package, in whatever version, is the one meant."""
+        return package.type == self.type and (
+            package.source == self.name or (self.or_binary and package.name == self.name)
+        )
+
+    def hits(self, package: Package) -> bool:
+        """Whether this very package is bad."""
+        if not self.is_about(package):
+            return False
+        if package.source == self.name:
+            return self.covers(package, package.source_version)
+        return self.covers(package, package.version)
+
+    def is_of(self, release: Release) -> bool:
+        """Whether it speaks of this release."""
+        return self.distro in {None, release.distro} and (
+            self.release is None or self.release == release.codename
+        )
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """An advisory or a range, with all that is bad by it."""
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    """Faults that it bundles, and notices that bundle it."""
+    description: str | None = None
+    ranges: tuple[BadRange, ...]
+    undetermined: tuple[str, ...] = ()
+    """``source in release`` of which nobody knows yet."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The packages that it is about."""
+        return frozenset(one.name for one in self.ranges)
+
+
+def read_subject(c: Connection, text: str) -> Subject:
+    """What ``CVE-…``, ``DSA-…`` or ``pkg:deb/debian/openssl@<3.0.15`` means.
+
+    Raises BadName for what is neither, and NotFound for an advisory that no feed tells of.
+    """
+    if text.startswith("pkg:"):
+        return Subject(id=text, ranges=(_read_range(text),))
+    if not _ADVISORY.fullmatch(text):
+        raise BadName(
+            f"{text[:80]!r} names no advisory and no package",
+            hint="write CVE-2026-12345, DSA-5865-1, or pkg:deb/debian/openssl@<3.0.15",
+        )
+    found = advisories.find_affected(c, text)
+    if found is None:
+        hint = "imagecatalog refresh debian-tracker reads Debian's"
+        if advisories.has_advisories(c):
+            hint = "is it written right? imagecatalog refresh brings the feeds up to date"
+        raise NotFound(f"no feed tells of {text}", hint=hint)
+    told = advisories.describe(c, text)
+    return Subject(
+        id=told.name,
+        aliases=told.covers,
+        description=told.description,
+        ranges=tuple(
+            BadRange(
+                type="deb",
+                name=one.source,
+                distro="debian",
+                release=one.release,
+                sign="<" if one.status == "fixed" else None,
+                version=one.fixed or "",
+                fixed=one.fixed,
+                reason=one.reason,
+            )
+            for one in found
+            if one.status in {"fixed", "open"}
+        ),
+        undetermined=tuple(
+            f"{one.source} in {one.release}" for one in found if one.status == "undetermined"
+        ),
+    )
+
+
+def _read_range(text: str) -> BadRange:
+    named, _, rest = text.partition("@")
+    purl = parse_purl(named)
+    rest = unquote(rest.partition("?")[0].partition("#")[0])
+    found = _RANGE.fullmatch(rest)
+    if "@" in text and found is None:
+        raise BadName(f"{text!r} names no version", hint="write pkg:deb/debian/openssl@<3.0.15")
+    version = found[2] if found else None
+    if version is not None and purl.type == "deb":
+        deb.key(version)
+    sign = (found[1] or "=") if found else None
+    return BadRange(
+        type=purl.type,
+        name=purl.name,
+        or_binary=True,
+        distro=purl.namespace,
+        sign=sign,
+        version=version or "",
+        fixed=version if sign == "<" else None,
+    )
+
+
+def find_bad(
+    subject: Subject, packages: Mapping[int, Package], release: Release
+) -> dict[int, BadRange]:
+    """Those of the package versions that are bad in a release, each by the range that says so."""
+    ranges = [one for one in subject.ranges if one.is_of(release)]
+    found: dict[int, BadRange] = {}
+    for number, package in packages.items():
+        hit = _first(one for one in ranges if one.hits(package))
+        if hit is not None:
+            found[number] = hit
+    return found
+
+
+def _first(ranges: Iterable[BadRange]) -> BadRange | None:
+    return next(iter(ranges), None)

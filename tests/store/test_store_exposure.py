@@ -1,0 +1,127 @@
+"""Where an advisory is found: by package versions, release by release, what runs first."""
+
+from __future__ import annotations
+
+import pytest
+from test_store_updates import run
+from tests_store import NOON, PutImage, package
+
+from imagecatalog.catalog import ingest
+from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
+from imagecatalog.domain.packages import Package
+from imagecatalog.errors import BadName, NotFound
+from imagecatalog.planning.exposure import affected
+from imagecatalog.store.advisories import apply_feed
+from imagecatalog.store.engine import Catalog, Connection
+
+APP = "registry.example.org/team/app"
+
+
+def ssl(version: str, binary: str | None = None) -> Package:
+    return Package("deb", "libssl3", binary or version, "amd64", "openssl", version)
+
+
+def tell(c: Connection, *told: Affected) -> None:
+    names = {one.advisory for one in told}
+    part = FeedPart(
+        name="openssl",
+        digest=repr(told).encode(),
+        advisories=tuple(Advisory(name=name, description="a fault") for name in sorted(names)),
+        affected=told,
+    )
+    apply_feed(c, "tracker", [part], where="tracker.json")
+
+
+def fault(name: str, release: str, status: str, fixed: str | None = None) -> Affected:
+    return Affected(
+        advisory=name,
+        release=release,
+        source="openssl",
+        status=status,  # type: ignore[arg-type]
+        fixed=fixed,
+        reason="postponed" if status == "open" else None,
+    )
+
+
+def fill(c: Connection, put_image: PutImage) -> None:
+    numbers = {
+        "old": put_image(c, "old", [ssl("3.0.14-1"), package("tar")]),
+        "new": put_image(c, "new", [ssl("3.0.15-1"), package("tar")]),
+        "idle": put_image(c, "idle", [ssl("3.0.13-1", "3.0.13-1+b2")]),
+        "none": put_image(c, "none", [package("tar")]),
+    }
+    ingest.record_repository(c, APP, numbers, list(numbers.values()), [], now=NOON)
+    run(c, "old", "new", "none", "unmet")
+
+
+def test_the_bad_versions_their_images_and_what_runs_of_them(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        tell(
+            c,
+            fault("CVE-2026-1", "bookworm", "fixed", "3.0.15-1"),
+            fault("CVE-2026-1", "trixie", "fixed", "3.9-1"),
+        )
+        found = affected(c, "cve-2026-1")
+        assert found.id == "CVE-2026-1"
+        assert [(one.image, one.packages) for one in found.images] == [
+            (f"{APP}:old", ("libssl3 3.0.14-1",)),
+            (f"{APP}:idle", ("libssl3 3.0.13-1+b2",)),
+        ]
+        assert [place.workload for place in found.images[0].running] == ["Deployment/old"]
+        assert found.images[1].running == ()
+        (told,) = found.packages
+        assert (told.package, told.source, told.fixed) == ("libssl3", "openssl", "3.0.15-1")
+        assert told.versions == ("3.0.13-1+b2", "3.0.14-1")
+        assert (found.containers, found.unknown, found.more_images) == (1, 1, False)
+
+
+def test_without_a_fix_every_version_is_bad(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        tell(c, fault("CVE-2026-2", "bookworm", "open"))
+        found = affected(c, "CVE-2026-2")
+        assert [one.image for one in found.images] == [f"{APP}:{n}" for n in ("old", "new", "idle")]
+        assert (found.packages[0].fixed, found.packages[0].reason) == (None, "postponed")
+
+
+@pytest.mark.parametrize("status", ["not-affected", "undetermined"])
+def test_what_is_not_affected_or_not_known_is_not_called_bad(
+    catalog: Catalog, put_image: PutImage, status: str
+) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        tell(c, fault("CVE-2026-3", "bookworm", status))
+        found = affected(c, "CVE-2026-3")
+        assert found.images == ()
+        assert found.undetermined == (("openssl in bookworm",) if status == "undetermined" else ())
+
+
+@pytest.mark.parametrize("name", ["openssl", "libssl3"])
+def test_a_range_of_a_package(catalog: Catalog, put_image: PutImage, name: str) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        found = affected(c, f"pkg:deb/debian/{name}@<3.0.15")
+        assert [one.image for one in found.images] == [f"{APP}:old", f"{APP}:idle"]
+        assert affected(c, f"pkg:deb/ubuntu/{name}@<3.0.15").images == ()
+
+
+def test_what_does_not_run_is_listed_up_to_the_limit(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        found = affected(c, "pkg:deb/debian/openssl", limit=0)
+        assert [one.image for one in found.images] == [f"{APP}:old", f"{APP}:new"]
+        assert found.more_images
+        assert not affected(c, "pkg:deb/debian/openssl", limit=1).more_images
+
+
+def test_what_nobody_tells_of_is_not_found(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        with pytest.raises(NotFound, match="no feed tells of CVE-2026-9") as caught:
+            affected(c, "CVE-2026-9")
+        assert "refresh debian-tracker" in str(caught.value.hint)
+        for text in ("", "openssl", "pkg:", "pkg:deb", "pkg:deb/debian/openssl@<", "CVE 1"):
+            with pytest.raises(BadName):
+                affected(c, text)
