@@ -70,9 +70,9 @@ def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: dat
         line: survey.bases.get(line, set()) | survey.uses.get(line, set()) for line in outline.after
     }
     order = arrange(outline.after, rather, max_parallel=ask.max_parallel)
-    faults = _find_faults(c, outline)
+    told = _Told(_find_faults(c, outline), _find_builders(c, outline))
     waves = tuple(
-        tuple(_describe_step(outline, order, line, faults) for line in wave) for wave in order.waves
+        tuple(_describe_step(outline, order, line, told) for line in wave) for wave in order.waves
     )
     moves = _describe_moves(outline, order)
     remaining = _join(outline.remaining)
