@@ -68,7 +68,7 @@ def show_outdated(
     """``outdated``; the overview is there when the whole of what runs was asked about."""
     if overview and not overview.running and not items:
         _say("Nothing is known to run yet.")
-        _next("record --clusters NAME:KUBECONFIG")
+        say_next("record --clusters NAME:KUBECONFIG")
         return
     waited = ""
     if overview and overview.waiting_since:
@@ -93,7 +93,7 @@ def show_outdated(
     if unknown:
         _say(f"\nunknown: {plural(unknown, 'image')}; see imagecatalog outdated --status unknown")
     if items[0].status != "unknown":
-        _next(f"show {_handle(items[0])}", spaced=not unknown)
+        say_next(f"show {_handle(items[0])}", spaced=not unknown)
 
 
 def _handle(item: OutdatedImage) -> str:
@@ -190,7 +190,7 @@ def show_running(
     if not items:
         _say(f"Nothing {'ran' if ask.at else 'is known to run'}{moment}.")
         if ask.is_everything and not ask.at:
-            _next("record --clusters NAME:KUBECONFIG")
+            say_next("record --clusters NAME:KUBECONFIG")
         return
     _say(
         f"{plural(len(items), 'container')} of {plural(len(images), 'image')} {runs}"
@@ -237,7 +237,7 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
     """``images`` without a name: the repositories."""
     if not items:
         _say("No repository is known.")
-        _next("sync https://registry.example.org")
+        say_next("sync https://registry.example.org")
         return
     images, running = sum(i.images for i in items), sum(i.running for i in items)
     _say(
@@ -264,7 +264,7 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
         for item in items
     ]
     write_table(columns, rows)
-    _next(f"images {items[0].repository}")
+    say_next(f"images {items[0].repository}")
 
 
 def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -> None:
@@ -284,7 +284,7 @@ def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -
     )
     write_table(columns, [_image_row(item, now) for item in items])
     if items:
-        _next(f"show {items[0].digest}")
+        say_next(f"show {items[0].digest}")
 
 
 def _image_row(item: ImageSummary, now: datetime) -> tuple[str | Cell, ...]:
@@ -443,7 +443,7 @@ def _say(text: str = "") -> None:
     sys.stdout.write(clean(text) + "\n")
 
 
-def _next(command: str, *, spaced: bool = True) -> None:
+def say_next(command: str, *, spaced: bool = True) -> None:
     """What to do next: a remark, so on stderr."""
     sys.stdout.flush()
     context = click.get_current_context(silent=True)
