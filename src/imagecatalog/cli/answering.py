@@ -22,15 +22,18 @@ from imagecatalog.domain.answers import (
     SearchHit,
 )
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
+from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.planning import (
     ancestry,
     differences,
     exposure,
+    following,
     inspection,
     past,
     search,
     staleness,
 )
+from imagecatalog.planning.plan import make_plan
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.store.engine import Connection
 
@@ -103,6 +106,15 @@ class Answering(Protocol):
 
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
+
+    def plan(self, ask: PlanQuestion) -> Plan:
+        """What to rebuild and redeploy in which order."""
+
+    def saved_plan(self, number: int) -> Plan:
+        """With what became of it; raises NotFound."""
+
+    def saved_plans(self) -> Iterable[PlanSummary]:
+        """The last saved first."""
 
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
@@ -182,6 +194,18 @@ class LocalCatalog:
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
         return exposure.affected(self._c, subject, limit=limit)
+
+    def plan(self, ask: PlanQuestion) -> Plan:
+        """What to rebuild and redeploy in which order."""
+        return make_plan(self._c, ask, settings=self._settings, now=self._now)
+
+    def saved_plan(self, number: int) -> Plan:
+        """With what became of it; raises NotFound."""
+        return following.get_plan(self._c, number)
+
+    def saved_plans(self) -> Iterable[PlanSummary]:
+        """The last saved first."""
+        return following.list_plans(self._c).items
 
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""

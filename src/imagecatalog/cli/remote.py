@@ -25,6 +25,7 @@ from imagecatalog.domain.answers import (
     SearchHit,
 )
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
+from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.errors import (
     BadDocument,
     CatalogError,
@@ -146,6 +147,18 @@ class RemoteCatalog:
         path = f"/affected/{quote(subject, safe='')}"
         return self._one(path, Exposure, {"limit": str(limit)})
 
+    def plan(self, ask: PlanQuestion) -> Plan:
+        """What to rebuild and redeploy in which order."""
+        return self._one("/plan", Plan, plan_query(ask))
+
+    def saved_plan(self, number: int) -> Plan:
+        """With what became of it; raises NotFound."""
+        return self._one(f"/plans/{number}", Plan)
+
+    def saved_plans(self) -> Iterable[PlanSummary]:
+        """The last saved first."""
+        return self._many("/plans", PlanSummary, None, {})
+
     def diff(self, a: str, b: str | None) -> Diff:
         """What changed from ``a`` to ``b``, or to the newest of its line; raises NotFound."""
         return self._one("/diff", Diff, {"a": a, "b": b})
@@ -208,3 +221,15 @@ class RemoteCatalog:
                 f"not what was asked for: {problem}",
                 hint="is that an imagecatalog server, and not of a much older release?",
             ) from None
+
+
+def plan_query(ask: PlanQuestion) -> dict[str, str | None]:
+    """A plan's question as the server takes it."""
+    return {
+        "for": ask.advisory,
+        "package": ask.package,
+        "image": ask.image,
+        "security": "true" if ask.security else None,
+        "all": "true" if ask.idle else None,
+        "max_parallel": None if ask.max_parallel is None else str(ask.max_parallel),
+    }
