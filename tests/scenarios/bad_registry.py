@@ -101,6 +101,8 @@ class BadRegistry(ThreadingHTTPServer):
         self.lies: dict[str, Answering] = {}
         """By a pattern that matches a whole ``METHOD PATH``, or a path alone."""
         self.closing = threading.Event()
+        self.asked: list[str] = []
+        """Every ``METHOD PATH`` so far."""
 
     def add(self, content: bytes, media_type: str) -> dict[str, Any]:
         """Keep a blob; its descriptor."""
@@ -147,6 +149,7 @@ class BadRegistry(ThreadingHTTPServer):
     def answer(self, handler: Handler) -> None:
         """The lie for this path, else the truth."""
         path = handler.path.partition("?")[0]
+        self.asked.append(f"{handler.command} {path}")
         for pattern, lie in self.lies.items():
             if re.fullmatch(pattern, path) or re.fullmatch(pattern, f"{handler.command} {path}"):
                 lie(handler)

@@ -5,7 +5,9 @@ Many registries have no such list; that is learnt with the first answer and not 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Protocol
 
 from imagecatalog.domain.images import Descriptor
@@ -29,14 +31,18 @@ class Referrers:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._offered: bool | None = None
+        self._learning = threading.Lock()
+        """For one thread at a time, until it is known."""
 
     def find(self, path: str, scope: str, where: str) -> tuple[Descriptor, ...]:
         """What the list at ``path`` names, at most ``MEMBERS_LIMIT``; nothing if there are no lists.
 
         Raises ``SourceUnavailable`` and ``BadDocument``.
         """
-        if self._offered is False:
-            return ()
+        with self._learning if self._offered is None else nullcontext():
+            return () if self._offered is False else self._ask(path, scope, where)
+
+    def _ask(self, path: str, scope: str, where: str) -> tuple[Descriptor, ...]:
         found: list[Descriptor] = []
         for answer in self._pages(path, scope, allow=_NOT_OFFERED):
             if not _is_list(answer):
