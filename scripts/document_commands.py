@@ -12,11 +12,11 @@ import click
 from imagecatalog.cli.main import imagecatalog
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
-BLOCK = re.compile(r"(<!-- help: (?P<verb>\w+) -->\n```text\n).*?(\n```\n)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- help: (?P<verb>\w+(?: \w+)?) -->\n```text\n).*?(\n```\n)", re.DOTALL)
 
 
 def help_of(verb: str) -> str:
-    """What ``imagecatalog VERB --help`` prints on a terminal of 80 columns."""
+    """What ``imagecatalog VERB --help`` prints on a terminal of 80 columns; ``token create`` too."""
     width: dict[str, Any] = {
         "terminal_width": 80,
         "max_content_width": 80,
@@ -25,8 +25,13 @@ def help_of(verb: str) -> str:
     whole = click.Context(imagecatalog, info_name="imagecatalog", **width)
     if verb == "imagecatalog":
         return imagecatalog.get_help(whole)
-    command = imagecatalog.commands[verb]
-    return command.get_help(click.Context(command, info_name=verb, parent=whole, **width))
+    context: click.Context = whole
+    command: click.Command = imagecatalog
+    for name in verb.split():
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+        context = click.Context(command, info_name=name, parent=context, **width)
+    return command.get_help(context)
 
 
 def rewrite(text: str) -> str:

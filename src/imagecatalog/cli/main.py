@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from imagecatalog import __version__
-from imagecatalog.cli import affected, ask, lineage, operate
+from imagecatalog.cli import affected, ask, lineage, operate, plan, register, tokens
 from imagecatalog.cli.options import Invocation, Verbs
 from imagecatalog.errors import CatalogError
 
@@ -43,7 +43,15 @@ def imagecatalog(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _verb in (*operate.VERBS, *ask.VERBS, *lineage.VERBS, *affected.VERBS):
+for _verb in (
+    *operate.VERBS,
+    *register.VERBS,
+    *tokens.VERBS,
+    *ask.VERBS,
+    *lineage.VERBS,
+    *affected.VERBS,
+    *plan.VERBS,
+):
     imagecatalog.add_command(_verb)
 
 

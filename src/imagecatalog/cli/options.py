@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,9 @@ FORMATS = ("table", "json", "csv")
 GRAPH_FORMATS = (*FORMATS, "dot", "mermaid")
 """Of verbs whose answer can be drawn."""
 ALL_FORMATS = (*GRAPH_FORMATS, "docker-pkg")
+
+READERS_TAKE = ("server", "format")
+"""The global options of verbs that answer questions alone."""
 
 
 class Invocation:
@@ -117,38 +120,43 @@ def _everywhere() -> list[click.Option]:
     ]
 
 
-def _for_readers(formats: Sequence[str]) -> list[click.Option]:
-    return [
+def _for_readers(
+    formats: Sequence[str], takes: Collection[str] = READERS_TAKE
+) -> list[click.Option]:
+    options = [
         GlobalOption(["--server"], metavar="URL", help="Ask this server instead of a database."),
         GlobalOption(
             ["--format"], type=click.Choice(formats), help="Form of the answer; table if left out."
         ),
     ]
+    return [option for option in options if option.name in takes]
 
 
 class Verb(click.Command):
     """A verb with the global options behind its own.
 
-    ``reads`` adds those of questions; ``formats`` are the forms that its answer may have.
+    ``reads`` adds those of questions, ``takes`` only these of them; ``formats`` are the forms that
+    its answer may have.
     """
 
     def __init__(
         self,
         *arguments: Any,
         reads: bool = False,
+        takes: Collection[str] = (),
         formats: Sequence[str] = FORMATS,
         **attributes: Any,
     ) -> None:
         super().__init__(*arguments, **attributes)
-        self.reads = reads
+        self.takes = READERS_TAKE if reads else takes
         self.formats = formats
-        self.params += (_for_readers(formats) if reads else []) + _everywhere()
+        self.params += _for_readers(formats, self.takes) + _everywhere()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Refuse what would be given in vain, then run."""
         flags = ctx.ensure_object(Invocation).flags
-        for name in ("server", "format"):
-            if not self.reads and name in flags:
+        for name in READERS_TAKE:
+            if name not in self.takes and name in flags:
                 raise click.UsageError(f"--{name} is for verbs that answer questions.", ctx)
         if flags.get("format", self.formats[0]) not in self.formats:
             known = ", ".join(self.formats)
@@ -164,13 +172,15 @@ class Verb(click.Command):
 
 
 class Verbs(click.Group):
-    """All verbs, in the order in which they were added."""
+    """Verbs in the order in which they were added; ``takes`` as of a ``Verb``."""
 
     command_class = Verb
 
-    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+    def __init__(
+        self, *arguments: Any, takes: Collection[str] = READERS_TAKE, **attributes: Any
+    ) -> None:
         super().__init__(*arguments, **attributes)
-        self.params += _for_readers(ALL_FORMATS) + _everywhere()
+        self.params += _for_readers(ALL_FORMATS, takes) + _everywhere()
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Not by the alphabet: first what makes a catalog, then what asks it."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from msgspec import Struct
+
+
+def image_page(reference: str) -> str:
+    """Path of the page of an image, by digest or name."""
+    return f"/image/{quote(reference, safe='/:@')}"
 
 
 class BuildReceipt(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -38,7 +38,8 @@ FAULTS_SHOWN = 100
 Fault: TypeAlias = tuple[str, str]
 """JSON pointer (RFC 6901) and sentence."""
 
-_PLAIN_VERSION = re.compile(r"(?:[0-9]{1,9}:)?[A-Za-z0-9.+~]+(?:-[A-Za-z0-9.+~]+)*")
+_PLAIN_VERSIONS = re.compile(r"(?:(?:[0-9]{1,9}:)?[A-Za-z0-9.+~]+(?:-[A-Za-z0-9.+~]+)*\n)*")
+"""Of Debian, a line each; others may be valid too."""
 _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -46,11 +47,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def read_build(body: bytes) -> Build:
     """The build that a body tells of; raises ``InvalidBody`` with all its faults."""
     told, faults = _validate(body)
-    faults += _find_contradictions(told)
+    packages = None if faults else _as_packages(told.get("packages"))
+    faults += _find_contradictions(told, are_sound=packages is not None and _are_sound(packages))
     if faults:
         shown = faults[:FAULTS_SHOWN]
         raise InvalidBody(shown, more=len(faults) - len(shown))
-    return _as_build(told)
+    return _as_build(told, packages)
 
 
 def _validate(body: bytes, *, is_mended: bool = False) -> tuple[Any, list[Fault]]:
@@ -112,8 +114,8 @@ def _explain(kind: str, path: tuple[str | int, ...], said: str) -> Fault:
     return pointer(path), said.removeprefix("Value error, ")
 
 
-def _find_contradictions(told: Any) -> Iterator[Fault]:
-    """Faults between keys, of valid bodies as of broken ones."""
+def _find_contradictions(told: Any, *, are_sound: bool) -> Iterator[Fault]:
+    """Faults between keys, of valid bodies as of broken ones, and of packages that are not sound."""
     if not isinstance(told, Mapping):
         return
     yield from _judge_name(told, (), "give image, with its tag, or digest")
@@ -125,7 +127,8 @@ def _find_contradictions(told: Any) -> Iterator[Fault]:
         yield from _judge_name(parent, ("parents", at), "a parent has image or digest")
         if own and _names(parent)[1] == own:
             yield pointer(("parents", at)), "an image is not its own parent"
-    yield from _judge_packages(_items(told.get("packages")))
+    if not are_sound:
+        yield from _judge_packages(_items(told.get("packages")))
 
 
 def _judge_name(
@@ -142,6 +145,16 @@ def _judge_name(
             pointer((*path, "image")),
             "names neither tag nor digest; add :latest if that is what is meant",
         )
+
+
+def _are_sound(packages: Sequence[Package]) -> bool:
+    """Whether there is nothing to tell of them; faster than to look for it."""
+    debian = [one for one in packages if one.type == "deb"]
+    return (
+        len({(one.name, one.arch) for one in debian}) == len(debian) == len(packages)
+        and "" not in {one.arch for one in debian}
+        and _PLAIN_VERSIONS.fullmatch("".join([f"{one.version}\n" for one in debian])) is not None
+    )
 
 
 def _judge_packages(packages: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Fault]:
@@ -169,8 +182,6 @@ def _judge_packages(packages: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterat
 
 
 def _is_debian_version(version: str) -> bool:
-    if _PLAIN_VERSION.fullmatch(version):
-        return True
     try:
         deb.key(version)
     except BadName:
@@ -204,11 +215,10 @@ def _names(told: Mapping[str, Any]) -> tuple[Reference | None, Digest | None]:
     return image, digest
 
 
-def _as_build(told: BuildBody) -> Build:
+def _as_build(told: BuildBody, packages: tuple[Package, ...] | None) -> Build:
     builder, source = told.get("builder"), told.get("source") or {}
     image, digest = _split_name(told)
     parents = [_as_parent(parent) for parent in told.get("parents") or ()]
-    packages = told.get("packages")
     return Build(
         image=image,
         digest=digest,
@@ -224,7 +234,7 @@ def _as_build(told: BuildBody) -> Build:
         reason=told.get("reason"),
         parents=tuple(dict.fromkeys(parents)),
         distro=_as_distro(told.get("distro")),
-        packages=None if packages is None else tuple(_as_package(one) for one in packages),
+        packages=packages,
         labels=told.get("labels") or {},
     )
 
@@ -247,15 +257,26 @@ def _as_distro(told: DistroBody | None) -> Distro | None:
     )
 
 
-def _as_package(told: PackageBody) -> Package:
-    name, version = told["name"], told["version"]
-    kind = told.get("type", "deb")
-    built = _BINARY_REBUILD.sub("", version) if kind == "deb" and "+b" in version else version
-    return Package(
-        kind,
-        name,
-        version,
-        told.get("arch") or "",
-        told.get("source") or name,
-        told.get("source_version") or built,
+def _as_packages(told: Sequence[PackageBody] | None) -> tuple[Package, ...] | None:
+    if told is None:
+        return None
+    return tuple(
+        [
+            Package(
+                one.get("type", "deb"),
+                one["name"],
+                one["version"],
+                one.get("arch") or "",
+                one.get("source") or one["name"],
+                one.get("source_version") or _source_version(one),
+            )
+            for one in told
+        ]
     )
+
+
+def _source_version(told: PackageBody) -> str:
+    """The binary's own version, without what marks that Debian built the same source again."""
+    version = told["version"]
+    is_debian = told.get("type", "deb") == "deb"
+    return _BINARY_REBUILD.sub("", version) if is_debian and "+b" in version else version

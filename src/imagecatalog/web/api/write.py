@@ -14,21 +14,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Struct
 from starlette.requests import ClientDisconnect
 
-from imagecatalog.catalog import builds, inventories
-from imagecatalog.domain.builds import Inventory
+from imagecatalog.catalog.registration import keep_build, keep_sbom
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BodyTooLarge, InvalidBody, UnsupportedMediaType, UsageError
 from imagecatalog.formats.sbom import parse_sbom
 from imagecatalog.store import access
 from imagecatalog.store.access import TokenRow
-from imagecatalog.store.engine import Connection
 from imagecatalog.web.api.builds import read_build
 from imagecatalog.web.api.schemas import Name, Text
 from imagecatalog.web.auth import check_coverage, holder_of
 from imagecatalog.web.http import JSON, PROBLEM, Problem, encode
 from imagecatalog.web.service import service_of
-from imagecatalog.web.ui.render import link_image
 
 BUILD_LIMIT = 16 << 20
 SBOM_LIMIT = 50 << 20
@@ -154,7 +151,7 @@ def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Resp
     with service.write() as (c, shelf):
         access.note_use(c, holder, now=now)
         check_coverage(c, holder.token, build.image, build.digest)
-        registered = builds.register(
+        receipt = keep_build(
             c,
             shelf,
             build,
@@ -162,15 +159,7 @@ def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Resp
             configured=service.configured,
             now=now,
         )
-    receipt = BuildReceipt(
-        id=registered.id,
-        image=build.image,
-        digest=registered.digest,
-        created=registered.created,
-        pending=registered.pending,
-        url=link_image(registered.digest or build.image or ""),
-    )
-    return _answer(receipt, is_new=receipt.created, url=receipt.url)
+    return _answer(receipt)
 
 
 @router.post("/register_build", **_BUILD)
@@ -198,37 +187,20 @@ def upload_sbom(
     with service.write() as (c, shelf):
         access.note_use(c, holder, now=now)
         check_coverage(c, holder.token, image, subject)
-        _check_subject(c, inventory, subject)
-        is_new = inventories.put_inventory(
+        receipt = keep_sbom(
             c,
             shelf,
             subject,
             inventory,
-            kind="sbom",
             told_by=holder.token.name,
             configured=service.configured,
             now=now,
         )
-    receipt = SbomReceipt(
-        digest=subject,
-        format=inventory.format,
-        tool=inventory.tool,
-        packages=len(inventory.packages),
-        created=is_new,
-        problem=inventory.problem,
-        url=link_image(subject),
-    )
-    return _answer(receipt, is_new=is_new, url=receipt.url)
+    return _answer(receipt)
 
 
-def _check_subject(c: Connection, inventory: Inventory, subject: Digest) -> None:
-    """Raise ``InvalidBody`` for a document that says it speaks of another image."""
-    if inventory.subjects and not access.list_kin(c, subject).intersection(inventory.subjects):
-        raise InvalidBody([("", f"speaks of {inventory.subjects[0]}, not of {subject}")])
-
-
-def _answer(receipt: Struct, *, is_new: bool, url: str) -> Response:
+def _answer(receipt: BuildReceipt | SbomReceipt) -> Response:
     headers = {"Cache-Control": "no-store"}
-    if is_new:
-        headers["Location"] = url
-    return Response(encode(receipt), 201 if is_new else 200, headers, JSON)
+    if receipt.created:
+        headers["Location"] = receipt.url
+    return Response(encode(receipt), 201 if receipt.created else 200, headers, JSON)
