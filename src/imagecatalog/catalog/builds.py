@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -13,32 +11,23 @@ from msgspec import Struct
 from imagecatalog.catalog.annotations import read_annotations
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.catalog.inventories import (
+    Listing,
     apply_inventories,
-    guess_platform,
-    meet,
+    clean_distro,
     put_inventory,
-    sort_packages,
     tell,
 )
 from imagecatalog.catalog.names import (
     choose_subject,
-    find_subject,
-    read_name,
-    read_platform,
+    find_subjects,
     resolve_parents,
     settle_parents,
     tell_children,
 )
-from imagecatalog.domain.builds import Build, Evidence, Inventory, Signature
+from imagecatalog.catalog.tellings import Telling, prepare, read_body
+from imagecatalog.domain.builds import Build, Evidence, Signature
 from imagecatalog.domain.images import ImageConfig, ImageManifest
-from imagecatalog.domain.packages import Package
-from imagecatalog.domain.refs import (
-    Digest,
-    Reference,
-    decode_hook,
-    encode_hook,
-)
-from imagecatalog.errors import BadName, TooManyEntries, clean_text
+from imagecatalog.domain.refs import Digest
 from imagecatalog.store import builds, names, packages
 from imagecatalog.store.builds import BuildRow
 from imagecatalog.store.engine import Connection
@@ -49,15 +38,16 @@ from imagecatalog.store.shelf import Shelf
 __all__ = [
     "ConfiguredSetups",
     "Registered",
+    "Telling",
     "apply_inventories",
     "note_annotations",
+    "prepare",
     "put_inventory",
     "register",
+    "register_all",
     "settle_names",
 ]
 
-PARENTS_LIMIT = 1000
-"""Of one build."""
 _SAME = (
     "builder",
     "builder_version",
@@ -69,10 +59,7 @@ _SAME = (
     "link",
     "reason",
 )
-"""Fields that are columns as they are."""
-
-_ENCODER = msgspec.json.Encoder(enc_hook=encode_hook, order="sorted")
-_BUILD = msgspec.json.Decoder(Build, dec_hook=decode_hook)
+"""Fields of a build that are columns as they are."""
 
 
 class Registered(Struct, frozen=True):
@@ -102,113 +89,114 @@ def register(
 
     Names of parents are resolved to what they meant when the build ended (else began, else now).
     Images never met are written down, and what is not known of a name yet waits. Of several builds
-    in one transaction the smaller digest has to come first. Raises BadName for a build that names
-    no image, and TooManyEntries.
+    in one transaction the smaller digest has to come first, or ``register_all`` takes them at once.
+    Raises BadName for a build that names no image, and TooManyEntries.
     """
-    build, told = _tidy(build)
-    body = _ENCODER.encode(build)
-    key = hashlib.sha256(evidence.encode() + b"\n" + body + _ENCODER.encode(told)).digest()
-    known = builds.find_build(c, key)
-    if known is not None:
-        return Registered(known.id, False, known.subject, known.pending)
-    set_id = None if told is None else packages.put_sets(c, shelf, [PackageList(told)])[0]
-    name, digest = _name_of(build)
-    subject = digest or find_subject(c, build, name, now)
-    parents = resolve_parents(c, build, subject, now)
-    row = BuildRow(
-        digest=key,
-        evidence=evidence,
-        subject=subject,
-        image=name,
-        platform=read_platform(build.platform) or (told and guess_platform(told)) or None,
-        told_by=told_by,
-        signature=signature,
-        received=now,
-        body=zlib.compress(body, 1),
-        set_id=set_id,
-        **{field: getattr(build, field) for field in _SAME},
-    )
-    if subject is not None:
-        _tell_image(c, shelf, row, build, told=told, configured=configured)
-    number = builds.put_build(c, row, parents)
-    if number is None:
-        known = builds.find_build(c, key)
-        assert known is not None
-        return Registered(known.id, False, known.subject, known.pending)
-    if evidence == "registered" and name is not None and subject is not None:
-        tell_children(c, name, build.finished or now)
-    pending = tuple(one.image for one in parents if one.digest is None and one.image is not None)
-    return Registered(number, True, subject, pending)
+    telling = prepare(build, evidence=evidence, told_by=told_by, signature=signature)
+    return register_all(c, shelf, [telling], configured=configured, now=now)[0]
 
 
-def _tell_image(
+def register_all(
     c: Connection,
     shelf: Shelf,
-    row: BuildRow | WaitingBuild,
-    build: Build,
+    tellings: Sequence[Telling],
     *,
-    told: tuple[Package, ...] | None,
     configured: ConfiguredSetups,
-) -> None:
-    """Write down the image of a build, with the packages that were told of it."""
-    assert row.subject is not None
-    if told is None or row.set_id is None:
-        meet(c, row.subject, platform=row.platform, now=row.received)
-        return
+    now: datetime,
+) -> list[Registered]:
+    """Register builds in one go, which takes hardly more statements than one of them would."""
+    known = builds.find_builds(c, {one.key for one in tellings})
+    new = {one.key: one for one in tellings if one.key not in known}
+    created = _register_new(c, shelf, list(new.values()), configured, now) if new else {}
+    known |= builds.find_builds(c, new.keys() - created.keys())  # another process was faster
+    answers = []
+    for one in tellings:
+        answer = created.get(one.key)
+        if answer is None:
+            there = known[one.key]
+            answer = Registered(there.id, False, there.subject, there.pending)
+        answers.append(answer)
+        # Told twice at once, the first is new.
+        created[one.key] = msgspec.structs.replace(answer, created=False)
+    return answers
+
+
+def _register_new(
+    c: Connection,
+    shelf: Shelf,
+    tellings: Sequence[Telling],
+    configured: ConfiguredSetups,
+    now: datetime,
+) -> dict[bytes, Registered]:
+    listed = {one.key: PackageList(one.packages) for one in tellings if one.packages is not None}
+    numbers = packages.put_sets(c, shelf, list(listed.values()))
+    sets = dict(zip(listed, numbers, strict=True))
+    subjects = find_subjects(c, tellings, now)
+    parents = resolve_parents(c, tellings, subjects, now)
+    rows = [_row(one, subjects[one.key], sets.get(one.key), now) for one in tellings]
     tell(
         c,
         shelf,
-        row.subject,
-        Inventory(format="build", tool=build.builder, distro=build.distro, packages=told),
-        set_id=row.set_id,
+        [_listing(row, one) for row, one in zip(rows, tellings, strict=True) if _is_listed(row)],
+        others={row.subject: row.platform for row in rows if row.subject is not None},
+        configured=configured,
+        now=now,
+    )
+    written = builds.put_builds(c, rows, parents)
+    tell_children(
+        c,
+        {
+            row.image: row.finished or row.started or now
+            for row in rows
+            if row.digest in written and row.image and row.subject and row.evidence == "registered"
+        },
+    )
+    return {
+        key: Registered(
+            number,
+            True,
+            subjects[key],
+            tuple(row.image for row in parents[key] if row.digest is None and row.image),
+        )
+        for key, number in written.items()
+    }
+
+
+def _row(telling: Telling, subject: Digest | None, set_id: int | None, now: datetime) -> BuildRow:
+    return BuildRow(
+        digest=telling.key,
+        evidence=telling.evidence,
+        subject=subject,
+        image=telling.name,
+        platform=telling.platform,
+        told_by=telling.told_by,
+        signature=telling.signature,
+        received=now,
+        body=telling.body,
+        set_id=set_id,
+        **{field: getattr(telling.build, field) for field in _SAME},
+    )
+
+
+def _is_listed(row: BuildRow | WaitingBuild) -> bool:
+    return row.subject is not None and row.set_id is not None
+
+
+def _listing(row: BuildRow | WaitingBuild, telling: Telling) -> Listing:
+    """The packages that a build tells, as one list of its image among others."""
+    assert row.subject is not None
+    assert row.set_id is not None
+    return Listing(
+        subject=row.subject,
         kind="registered",
         told_by=row.told_by or row.evidence,
+        format="build",
+        tool=telling.build.builder,
+        distro=clean_distro(telling.build.distro),
         platform=row.platform,
-        configured=configured,
-        now=row.received,
+        set_id=row.set_id,
+        digest=telling.list_key,
     )
-
-
-def _tidy(build: Build) -> tuple[Build, tuple[Package, ...] | None]:
-    """The build without its packages, and those; texts as every database takes them, times in UTC."""
-    if len(build.parents) > PARENTS_LIMIT:
-        where = f"build of {build.image or build.digest}"
-        raise TooManyEntries(where, f"it has more than {PARENTS_LIMIT} parents")
-    told = None if build.packages is None else sort_packages(build.packages)
-    build = msgspec.structs.replace(
-        build, packages=None, started=_in_utc(build.started), finished=_in_utc(build.finished)
-    )
-    if b"\\u0000" in _ENCODER.encode(build):
-        build = _BUILD.decode(
-            msgspec.json.encode(_clean(msgspec.json.decode(_ENCODER.encode(build))))
-        )
-    return build, told
-
-
-def _clean(value: Any) -> Any:
-    """The same JSON with every text as databases take it."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [_clean(one) for one in value]
-    if isinstance(value, dict):
-        return {clean_text(key): _clean(one) for key, one in value.items()}
-    return value
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
-
-
-def _name_of(build: Build) -> tuple[str | None, Digest | None]:
-    """The whole name that the image was given, and its digest, where they are told."""
-    if build.digest is None:
-        if not build.image:
-            hint = "give its image, as registry/path:tag, or its digest"
-            raise BadName("the build names no image", hint=hint)
-        Reference.parse(build.image)
-    name, digest = read_name(build.image)
-    return name, build.digest or digest
 
 
 def note_annotations(
@@ -240,17 +228,21 @@ def settle_names(
     for waiting in names.list_waiting_parents(c, moved):
         settle_parents(c, waiting)
     for build in names.list_waiting_builds(c, moved):
-        _settle_subject(c, build, configured)
+        _settle_subject(c, build, configured, now)
 
 
-def _settle_subject(c: Connection, waiting: WaitingBuild, configured: ConfiguredSetups) -> None:
+def _settle_subject(
+    c: Connection, waiting: WaitingBuild, configured: ConfiguredSetups, now: datetime
+) -> None:
     after = waiting.started or waiting.at
     sightings = names.list_periods(c, [waiting.image], after=after).get(waiting.image, [])
     digest = choose_subject(sightings, waiting.started, waiting.at)
     if digest is None:
         return
     names.settle_subject(c, waiting.id, digest)
-    told = None if waiting.set_id is None else packages.list_packages(c, waiting.set_id)
-    build = _BUILD.decode(zlib.decompress(waiting.body))
     waiting = msgspec.structs.replace(waiting, subject=digest)
-    _tell_image(c, Shelf(), waiting, build, told=told, configured=configured)
+    if waiting.set_id is not None:
+        told = packages.list_packages(c, waiting.set_id)
+        build = msgspec.structs.replace(read_body(waiting.body), packages=told)
+        telling = prepare(build, evidence=waiting.evidence, told_by=waiting.told_by)
+        tell(c, Shelf(), [_listing(waiting, telling)], configured=configured, now=now)

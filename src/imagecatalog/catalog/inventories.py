@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.domain.builds import Inventory
 from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Digest, Platform
-from imagecatalog.errors import BadName, clean_text
+from imagecatalog.errors import clean_text
 from imagecatalog.store import apt, images, inventories, packages, updates
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.inventories import InventoryRow
+from imagecatalog.store.inventories import InventoryRow, Meant, UnmetRow
+from imagecatalog.store.packages import PackageList
 from imagecatalog.store.shelf import Shelf
 
 Kind = Literal["sbom", "registered"]
 
 _UNMET = Unknown("not-read", "somebody told of it, and no sync has met it yet")
 _ENCODER = msgspec.json.Encoder()
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """A list told of an image, whose set of packages is written already."""
+
+    subject: Digest
+    kind: Kind
+    told_by: str
+    format: str
+    tool: str | None
+    distro: Distro | None
+    platform: str | None
+    """Which image of an index is meant, and what an image never met runs on."""
+    set_id: int
+    digest: bytes
+    """Of the list as it was told."""
+    problem: str | None = None
 
 
 def put_inventory(
@@ -44,68 +64,98 @@ def put_inventory(
     smaller digest has to come first, so that two processes do not wait for each other.
     """
     told = sort_packages(inventory.packages)
-    (set_id,) = packages.put_sets(c, shelf, [packages.PackageList(told)])
-    inventory = msgspec.structs.replace(inventory, packages=told)
-    return tell(
-        c,
-        shelf,
-        subject,
-        inventory,
-        set_id=set_id,
+    (set_id,) = packages.put_sets(c, shelf, [PackageList(told)])
+    facts = (kind, inventory.format, inventory.tool, inventory.distro, platform)
+    listing = Listing(
+        subject=subject,
         kind=kind,
-        told_by=told_by,
-        platform=platform,
-        configured=configured,
-        now=now,
+        told_by=clean_text(told_by),
+        format=clean_text(inventory.format),
+        tool=_clean(inventory.tool),
+        distro=clean_distro(inventory.distro),
+        platform=platform or guess_platform(told),
+        set_id=set_id,
+        digest=hashlib.sha256(_ENCODER.encode((*facts, told))).digest(),
+        problem=_clean(inventory.problem),
     )
+    return bool(tell(c, shelf, [listing], configured=configured, now=now))
 
 
 def tell(
     c: Connection,
     shelf: Shelf,
-    subject: Digest,
-    inventory: Inventory,
+    listings: Sequence[Listing],
     *,
-    set_id: int,
-    kind: Kind,
-    told_by: str,
-    platform: str | None,
+    others: Mapping[Digest, str | None] = {},
     configured: ConfiguredSetups,
     now: datetime,
-) -> bool:
-    """The same for a list whose set is written already, and whose packages are sorted."""
-    platform = platform or guess_platform(inventory.packages)
-    distro = _clean_distro(inventory.distro)
-    distro_id = None if distro is None else images.put_distro(c, shelf, distro)
-    _find_setup(c, shelf, configured, distro, platform)  # before the image, as a sync has it
-    row = InventoryRow(
-        subject=subject,
-        digest=_digest_of(inventory, kind, platform),
-        kind=kind,
-        told_by=clean_text(told_by),
-        format=clean_text(inventory.format),
-        tool=_clean(inventory.tool),
-        platform=platform,
-        received=now,
-        set_id=set_id,
-        distro_id=distro_id,
-        problem=_clean(inventory.problem),
+) -> list[Listing]:
+    """Keep lists, and let those count that are the best of their images; the new ones.
+
+    ``others`` are images, with their platform, of which nothing but their being was told. Images
+    never met are written down for a sync to read.
+    """
+    # Set-ups and distributions, then lists, then images: in this order every writer has them, so
+    # that none waits in a circle.
+    setups = {one.digest: _setup_of(c, shelf, configured, one) for one in listings}
+    rows = [_row(c, shelf, one, now) for one in listings]
+    numbers = inventories.put_inventories(c, rows)
+    new = [one for one in listings if (one.subject, one.digest) in numbers]
+    platforms = dict(others) | {one.subject: one.platform for one in listings}
+    known = inventories.find_meant(c, platforms.keys())
+    unmet = {
+        digest: UnmetRow(digest, platform)
+        for digest, platform in platforms.items()
+        if digest not in known
+    }
+    spoken = Counter(one.subject for one in new)
+    for row in rows:
+        number = numbers.get((row.subject, row.digest))
+        if row.subject in unmet and number is not None and spoken[row.subject] == 1:
+            unmet[row.subject] = UnmetRow(
+                row.subject, row.platform, row.set_id, number, row.distro_id, setups[row.digest]
+            )
+    written = inventories.put_unmet(c, unmet.values(), why=_UNMET, now=now)
+    known |= inventories.find_meant(c, unmet.keys() - written)  # another process wrote those
+    settled = [row for row in unmet.values() if row.digest in written and row.inventory_id]
+    updates.enrol(
+        c,
+        shelf,
+        [(one.setup_id, one.set_id) for one in settled if one.setup_id and one.set_id],
     )
-    is_new = inventories.put_inventory(c, row)
-    numbers = meet(c, subject, platform=platform, now=now)
-    if is_new:
-        apply_inventories(c, shelf, numbers, configured)
-    return is_new
+    doubtful = spoken.keys() - {row.digest for row in settled}
+    known |= {digest: Meant([written[digest]], False) for digest in doubtful & written.keys()}
+    apply_inventories(c, shelf, _list_images(c, [known[one] for one in doubtful]), configured)
+    return new
 
 
-def meet(c: Connection, subject: Digest, *, platform: str | None, now: datetime) -> list[int]:
-    """The numbers of what the digest means; what was never met is written down for a sync to read."""
-    found, is_index = inventories.find_meant(c, subject)
-    if not found:
-        found = [inventories.put_unmet(c, subject, platform=platform, why=_UNMET, now=now)]
-    if is_index:
-        return [member for many in images.list_members(c, found).values() for member in many]
-    return found
+def _row(c: Connection, shelf: Shelf, listing: Listing, now: datetime) -> InventoryRow:
+    distro = listing.distro
+    return InventoryRow(
+        subject=listing.subject,
+        digest=listing.digest,
+        kind=listing.kind,
+        told_by=listing.told_by,
+        format=listing.format,
+        tool=listing.tool,
+        platform=listing.platform,
+        received=now,
+        set_id=listing.set_id,
+        distro_id=None if distro is None else images.put_distro(c, shelf, distro),
+        problem=listing.problem,
+    )
+
+
+def _list_images(c: Connection, meant: Collection[Meant]) -> list[int]:
+    """The images meant, an index's in its place."""
+    indexes = {number for one in meant if one.is_index for number in one.numbers}
+    members = images.list_members(c, indexes) if indexes else {}
+    return [
+        image
+        for one in meant
+        for number in one.numbers
+        for image in (members.get(number, ()) if one.is_index else (number,))
+    ]
 
 
 def apply_inventories(
@@ -116,23 +166,28 @@ def apply_inventories(
     Its packages are then judged by the image's own apt sources, else by the configured ones.
     """
     subjects = [one for one in inventories.lock_subjects(c, numbers) if not one.is_read]
-    told = inventories.list_told(c, subjects)
+    told = inventories.list_told(c, subjects) if subjects else {}
     rows, pairs = [], []
     for subject in subjects:
         if subject.id not in told:
             continue
         best = told[subject.id][0]
-        distro_id = best.distro_id or subject.distro_id
         setup_id = subject.own_setup_id
         if setup_id is None:
             release, platform = best.distro or subject.distro, subject.platform or best.platform
             setup_id = _find_setup(c, shelf, configured, release, platform)
         if (best.id, setup_id) != (subject.inventory_id, subject.setup_id):
-            rows.append((subject.id, best, distro_id, setup_id))
+            rows.append((subject.id, best, best.distro_id or subject.distro_id, setup_id))
         if setup_id is not None:
             pairs.append((setup_id, best.set_id))
     inventories.point_images(c, rows)
     updates.enrol(c, shelf, pairs)
+
+
+def _setup_of(
+    c: Connection, shelf: Shelf, configured: ConfiguredSetups, listing: Listing
+) -> int | None:
+    return _find_setup(c, shelf, configured, listing.distro, listing.platform)
 
 
 def _find_setup(
@@ -160,20 +215,15 @@ def guess_platform(told: Sequence[Package]) -> str | None:
     if len(architectures) != 1:
         return None
     (architecture,) = architectures
-    try:
-        return str(Platform("linux", "ppc64le" if architecture == "ppc64el" else architecture))
-    except BadName:
-        return None
-
-
-def _digest_of(inventory: Inventory, kind: Kind, platform: str | None) -> bytes:
-    told = (kind, inventory.format, inventory.tool, inventory.distro, platform, inventory.packages)
-    return hashlib.sha256(_ENCODER.encode(told)).digest()
+    return str(Platform("linux", "ppc64le" if architecture == "ppc64el" else architecture))
 
 
 def _clean(text: str | None) -> str | None:
     return None if text is None else clean_text(text)
 
 
-def _clean_distro(distro: Distro | None) -> Distro | None:
-    return distro and Distro(*(_clean(part) or "" for part in msgspec.structs.astuple(distro)))
+def clean_distro(distro: Distro | None) -> Distro | None:
+    """The release as every database takes it."""
+    return distro and Distro(
+        *(part and clean_text(part) for part in msgspec.structs.astuple(distro))
+    )

@@ -1,57 +1,36 @@
-"""What builders call images: names as the catalog compares them, and what they meant.
-
-A name means what its tag pointed to at the moment, as syncs saw it and as registered builds tell.
-"""
+"""What the names that builders tell meant: as syncs saw their tags, and as registered builds say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from imagecatalog.domain.builds import Build, Parent
-from imagecatalog.domain.refs import DEFAULT_REGISTRY, Digest, Platform, Reference
-from imagecatalog.errors import BadName
+from imagecatalog.catalog.tellings import Telling, read_name
+from imagecatalog.domain.builds import Parent
+from imagecatalog.domain.refs import DEFAULT_REGISTRY, Digest
 from imagecatalog.store import names
 from imagecatalog.store.builds import ParentRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.names import NamedParent, Sighting
 
-_NAME_LIMIT = 512
-"""Characters of a name that is no reference; it is kept for people."""
 _SCRATCH = f"{DEFAULT_REGISTRY}/library/scratch:latest"
 """What a Dockerfile writes for no image at all."""
 
 
-def read_name(text: str | None) -> tuple[str | None, Digest | None]:
-    """What a name of an image says: ``registry/path:tag`` with nothing left out, and the digest.
-
-    A name that Docker would not take is kept as it is, for people: it never means an image.
-    """
-    if not text:
-        return None, None
-    try:
-        reference = Reference.parse(text)
-    except BadName:
-        return text[:_NAME_LIMIT], None
-    if reference.digest is not None and reference.tag is None:
-        return reference.name, reference.digest
-    return f"{reference.name}:{reference.tag or 'latest'}", reference.digest
-
-
-def read_platform(text: str | None) -> str | None:
-    """As every platform of the catalog is written; None for what is none."""
-    try:
-        return None if text is None else str(Platform.parse(text))
-    except BadName:
-        return None
-
-
-def find_subject(c: Connection, build: Build, name: str | None, now: datetime) -> Digest | None:
-    """The image of a build that tells its name alone, if the name is met already."""
-    assert name is not None
-    at = build.finished or build.started or now
-    sightings = names.list_periods(c, [name], after=build.started or at).get(name, [])
-    return choose_subject(sightings, build.started, at)
+def find_subjects(
+    c: Connection, tellings: Sequence[Telling], now: datetime
+) -> dict[bytes, Digest | None]:
+    """By the key of each build the image it made; None where its name alone is told and not met."""
+    found = {one.key: one.digest for one in tellings}
+    named = [one for one in tellings if one.digest is None]
+    if named:
+        after = min(one.build.started or one.moment(now) for one in named)
+        wanted = {one.name for one in named if one.name is not None}
+        sightings = names.list_periods(c, wanted, after=after)
+        for one in named:
+            seen = sightings.get(one.name or "", ())
+            found[one.key] = choose_subject(seen, one.build.started, one.moment(now))
+    return found
 
 
 def choose_subject(
@@ -64,44 +43,64 @@ def choose_subject(
     if started is None:
         meaning = names.choose_meaning(sightings, at)
         return None if meaning is None else meaning.digest
-    since = [one for one in sightings if one.since >= started]
+    since = [one for one in sightings if one.since >= started.replace(microsecond=0)]
     return min(since, key=lambda one: one.since).digest if since else None
 
 
 def resolve_parents(
-    c: Connection, build: Build, subject: Digest | None, now: datetime
-) -> list[ParentRow]:
-    """The parents as they go into the catalog, names resolved as far as they are known."""
-    told = [(parent, *_parent_name(parent)) for parent in build.parents]
-    told = [item for item in told if item[1] != _SCRATCH]
-    waiting = {name for _, name, digest in told if name is not None and digest is None}
-    at = build.finished or build.started or now
-    sightings = names.list_sightings(c, waiting, after=at) if waiting else {}
-    platform = read_platform(build.platform)
-    rows = []
-    for parent, name, digest in told:
-        row = ParentRow(parent.role, digest, name, None if digest is None else "given")
-        if digest is None and name is not None:
-            meaning = names.choose_meaning(
-                sightings.get(name, ()), at, platform=platform, but=subject
-            )
-            if meaning is not None:
-                row = ParentRow(parent.role, meaning.digest, name, meaning.resolved)
-        rows.append(row)
-    return rows
+    c: Connection,
+    tellings: Sequence[Telling],
+    subjects: Mapping[bytes, Digest | None],
+    now: datetime,
+) -> dict[bytes, list[ParentRow]]:
+    """By the key of each build its parents, names resolved as far as they are known."""
+    told = {one.key: [_read_parent(parent) for parent in one.build.parents] for one in tellings}
+    waiting = {row.image for rows in told.values() for row in rows if row.digest is None}
+    if not waiting:
+        return told
+    after = min(one.moment(now) for one in tellings)
+    sightings = names.list_sightings(c, {one for one in waiting if one}, after=after)
+    return {
+        one.key: [
+            row
+            if row.digest is not None
+            else _resolve(row, sightings.get(row.image or "", ()), one, subjects[one.key], now)
+            for row in told[one.key]
+            if row.image != _SCRATCH
+        ]
+        for one in tellings
+    }
 
 
-def _parent_name(parent: Parent) -> tuple[str | None, Digest | None]:
+def _read_parent(parent: Parent) -> ParentRow:
     name, digest = read_name(parent.image)
-    return name, parent.digest or digest
+    digest = parent.digest or digest
+    return ParentRow(parent.role, digest, name, None if digest is None else "given")
 
 
-def tell_children(c: Connection, name: str, since: datetime) -> None:
-    """Settle what this name meant to the builds that named it as a parent from then on."""
-    recent = names.list_recent_parents(c, name)
-    settle_parents(c, [one for one in recent if one.digest is None or one.at >= since])
+def _resolve(
+    row: ParentRow,
+    sightings: Sequence[Sighting],
+    telling: Telling,
+    subject: Digest | None,
+    now: datetime,
+) -> ParentRow:
+    meaning = names.choose_meaning(
+        sightings, telling.moment(now), platform=telling.platform, but=subject
+    )
+    if meaning is None:
+        return row
+    return ParentRow(row.role, meaning.digest, row.image, meaning.resolved)
+
+
+def tell_children(c: Connection, told: Mapping[str, datetime]) -> None:
+    """Settle what these names meant, since the moment of each, to builds that name them as parents."""
+    if not told:
+        return
+    recent = names.list_recent_parents(c, told.keys())
+    settle_parents(c, [one for one in recent if one.digest is None or one.at >= told[one.image]])
     if len(recent) == names.RECENT:
-        for waiting in names.list_waiting_parents(c, [name]):
+        for waiting in names.list_waiting_parents(c, told.keys()):
             settle_parents(c, waiting)
 
 

@@ -62,6 +62,20 @@ def insert_returning(
     return list(c.execute(_insert_new(c.dialect.name, table, columns), rows))
 
 
+def insert_pairs(c: Connection, table: Table, rows: Sequence[tuple[int, int]]) -> None:
+    """Insert rows of a table of two numbers, leaving out those that are there already; many, fast."""
+    if not rows:
+        return
+    first, second = (column.name for column in table.columns)
+    into = f"INSERT INTO {table.name} ({first}, {second})"
+    if c.dialect.name == "postgresql":
+        values = "SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
+        columns: Any = tuple(map(list, zip(*rows, strict=True)))
+    else:
+        values, columns = "VALUES (?, ?)", rows
+    c.exec_driver_sql(f"{into} {values} ON CONFLICT DO NOTHING", columns)
+
+
 def upsert(
     c: Connection,
     table: Table,

@@ -81,10 +81,15 @@ class Told(Struct, frozen=True):
     """Of the packages, where it is known."""
 
 
-def put_inventory(c: Connection, row: InventoryRow) -> bool:
-    """Write a list; whether it is new."""
-    values = {name: getattr(row, name) for name in InventoryRow.__struct_fields__}
-    return bool(insert_returning(c, inventory, [values], inventory.c.id))
+def put_inventories(c: Connection, rows: Sequence[InventoryRow]) -> dict[tuple[Digest, bytes], int]:
+    """Write lists; the numbers of those that are new, by their key."""
+    values = [
+        {name: getattr(row, name) for name in InventoryRow.__struct_fields__}
+        for row in sorted(rows, key=lambda row: (row.subject, row.digest))
+    ]
+    columns = inventory.c.subject, inventory.c.digest, inventory.c.id
+    written = insert_returning(c, inventory, values, *columns)
+    return {(subject, bytes(digest)): number for subject, digest, number in written}
 
 
 _SUBJECTS: Select[Any] = (
@@ -239,38 +244,60 @@ def point_images(c: Connection, rows: Iterable[tuple[int, Told, int | None, int 
         c.execute(_POINT, values)
 
 
-_KNOWN = select(manifest.c.id, manifest.c.kind, manifest.c.digest).where(
-    or_(
-        manifest.c.digest == bindparam("subject"),
-        manifest.c.config_digest == bindparam("subject", type_=manifest.c.digest.type),
-    )
+class Meant(Struct, frozen=True):
+    """What a digest means: an index, an image, or the images that share a configuration."""
+
+    numbers: list[int]
+    is_index: bool
+
+
+_BY_DIGEST = select(manifest.c.digest, manifest.c.id, manifest.c.kind).where(
+    manifest.c.digest.in_(bindparam("digests", expanding=True))
+)
+_BY_CONFIG = select(manifest.c.config_digest, manifest.c.id).where(
+    manifest.c.config_digest.in_(bindparam("digests", expanding=True))
 )
 
 
-def find_meant(c: Connection, digest: Digest) -> tuple[list[int], bool]:
-    """The images that a digest means, as a manifest's or a configuration's; whether it is an index's."""
-    rows = c.execute(_KNOWN, {"subject": digest}).all()
-    exact = [row for row in rows if row.digest == digest]
-    return [row.id for row in exact or rows], any(row.kind == INDEX for row in exact)
+def find_meant(c: Connection, digests: Collection[Digest]) -> dict[Digest, Meant]:
+    """What these digests mean, as manifests' or else as configurations', as far as it was met."""
+    found: dict[Digest, Meant] = {}
+    for batch in batches(digests):
+        for digest, number, kind in c.execute(_BY_DIGEST, {"digests": batch}):
+            found[digest] = Meant([number], kind == INDEX)
+    for batch in batches(set(digests) - found.keys()):
+        for digest, number in c.execute(_BY_CONFIG, {"digests": batch}):
+            found.setdefault(digest, Meant([], False)).numbers.append(number)
+    return found
+
+
+class UnmetRow(Struct, frozen=True):
+    """An image that was told of and never met, with its packages where those were told too."""
+
+    digest: Digest
+    platform: str | None
+    set_id: int | None = None
+    inventory_id: int | None = None
+    distro_id: int | None = None
+    setup_id: int | None = None
 
 
 def put_unmet(
-    c: Connection, digest: Digest, *, platform: str | None, why: Unknown, now: datetime
-) -> int:
-    """Write an image that was told of and never met; its number."""
-    row = {
-        "digest": digest,
-        "kind": UNREAD,
-        "media_type": 0,
-        "platform": platform,
-        "first_seen": now,
-        "unknown_code": why.code,
-        "unknown_reason": why.reason,
-    }
-    written = insert_returning(c, manifest, [row], manifest.c.id)
-    if written:
-        return int(written[0].id)
-    return int(c.execute(select(manifest.c.id).where(manifest.c.digest == digest)).scalar_one())
+    c: Connection, rows: Iterable[UnmetRow], *, why: Unknown, now: datetime
+) -> dict[Digest, int]:
+    """Write images that were told of; the numbers of those that were not there already."""
+    values = [
+        {
+            **{name: getattr(row, name) for name in UnmetRow.__struct_fields__},
+            "kind": UNREAD,
+            "media_type": 0,
+            "first_seen": now,
+            "unknown_code": why.code,
+            "unknown_reason": why.reason,
+        }
+        for row in sorted(rows, key=lambda row: row.digest)
+    ]
+    return dict(insert_returning(c, manifest, values, manifest.c.digest, manifest.c.id))
 
 
 def drop_phantoms(c: Connection, configs: Collection[Digest]) -> None:

@@ -188,7 +188,7 @@ _NAMED: Select[Any] = (
     .limit(RECENT)
 )
 _RECENT = _NAMED.where(
-    build_parent.c.image == bindparam("name"),
+    build_parent.c.image.in_(bindparam("names", expanding=True)),
     or_(build_parent.c.resolved.is_(None), build_parent.c.resolved != "given"),
 ).order_by(build_parent.c.build_id.desc())
 _WAITING = _NAMED.where(
@@ -199,9 +199,9 @@ _WAITING = _NAMED.where(
 ).order_by(build_parent.c.build_id, build_parent.c.position)
 
 
-def list_recent_parents(c: Connection, name: str) -> list[NamedParent]:
-    """The last parents told by this name alone, settled or not; the newest build's first."""
-    return [NamedParent(*row) for row in c.execute(_RECENT, {"name": name})]
+def list_recent_parents(c: Connection, names: Collection[str]) -> list[NamedParent]:
+    """The last parents told by these names alone, settled or not; the newest build's first."""
+    return [NamedParent(*row) for row in c.execute(_RECENT, {"names": sorted(names)})]
 
 
 def list_waiting_parents(c: Connection, names: Collection[str]) -> Iterator[list[NamedParent]]:

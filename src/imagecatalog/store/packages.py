@@ -18,7 +18,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.dialect import batches, insert_new, insert_returning
+from imagecatalog.store.dialect import batches, insert_pairs, insert_returning
 from imagecatalog.store.schema import (
     package_chunk,
     package_chunk_member,
@@ -30,6 +30,7 @@ from imagecatalog.store.shelf import Shelf
 from imagecatalog.versions import sort_key
 
 _BUCKETS = 32
+_FEW = 100
 
 _FIELDS = tuple(package_version.c[name] for name in Package.__struct_fields__)
 _VERSIONS_OF = select(package_version.c.id, *_FIELDS).where(
@@ -56,20 +57,20 @@ class PackageList(Struct, frozen=True):
 def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[int]:
     """The id of the set of each list, written where it is new; the order in a list does not matter."""
     shelf.make_room()
-    distinct = [set(item.packages) for item in lists]
-    _put_versions(c, shelf, set[Package]().union(*distinct))
-    split = [_split(shelf, packages) for packages in distinct]
+    _put_versions(c, shelf, [package for item in lists for package in item.packages])
+    split = [_split(shelf, item.packages) for item in lists]
     _put_chunks(
         c, shelf, {digest: numbers for chunks in split for digest, numbers in chunks.items()}
     )
     digests, rows, chunks_of = [], [], {}
-    for packages, chunks, item in zip(distinct, split, lists, strict=True):
+    for chunks, item in zip(split, lists, strict=True):
         numbers = sorted(shelf.chunks[digest] for digest in chunks)
         held = json.dumps(sorted(item.held)) if item.held else None
         digest = _digest_of(numbers, (held or "").encode())
         digests.append(digest)
         if digest not in shelf.sets and digest not in chunks_of:
-            rows.append({"digest": digest, "size": len(packages), "held": held})
+            size = sum(map(len, chunks.values()))
+            rows.append({"digest": digest, "size": size, "held": held})
             chunks_of[digest] = tuple(numbers)
     _put_sets(c, shelf, rows, chunks_of)
     return [shelf.sets[digest] for digest in digests]
@@ -78,8 +79,8 @@ def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[
 def _split(shelf: Shelf, packages: Iterable[Package]) -> dict[bytes, list[int]]:
     """The chunks of a set: the sorted ids of their members by their digest."""
     buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
-    for package in packages:
-        number, bucket = shelf.versions[package]
+    for place in {*map(shelf.versions.__getitem__, packages)}:
+        number, bucket = divmod(place, _BUCKETS)
         buckets[bucket].append(number)
     chunks = {}
     for numbers in buckets:
@@ -100,11 +101,13 @@ def _digest_of(numbers: Sequence[int], more: bytes = b"") -> bytes:
     return hashlib.sha256(array("q", numbers).tobytes() + more).digest()[:16]
 
 
-def _put_versions(c: Connection, shelf: Shelf, packages: set[Package]) -> None:
-    new = sorted(package for package in packages if package not in shelf.versions)
+def _put_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> None:
+    new = sorted({package for package in packages if package not in shelf.versions})
     if not new:
         return
-    _find_versions(c, shelf, new)
+    # Few are new to the catalog too: to read all versions of their names would be more work.
+    if len(new) > _FEW:
+        _find_versions(c, shelf, new)
     missing = [package for package in new if package not in shelf.versions]
     written = insert_returning(
         c,
@@ -125,7 +128,7 @@ def _put_versions(c: Connection, shelf: Shelf, packages: set[Package]) -> None:
         *_FIELDS,
     )
     _remember(shelf, written)
-    # Another process may have written some of them meanwhile.
+    # Some were there, or another process has written them meanwhile.
     _find_versions(c, shelf, [package for package in missing if package not in shelf.versions])
 
 
@@ -137,7 +140,8 @@ def _find_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> 
 def _remember(shelf: Shelf, rows: Iterable[Any]) -> None:
     for number, *values in rows:
         package = Package(*values)
-        shelf.versions[package] = (number, zlib.crc32(package.name.encode()) % _BUCKETS)
+        bucket = zlib.crc32(package.name.encode()) % _BUCKETS
+        shelf.versions[package] = number * _BUCKETS + bucket
 
 
 def _put_chunks(c: Connection, shelf: Shelf, members: dict[bytes, list[int]]) -> None:
@@ -148,14 +152,11 @@ def _put_chunks(c: Connection, shelf: Shelf, members: dict[bytes, list[int]]) ->
     written = insert_returning(c, package_chunk, [{"digest": digest} for digest in new], *columns)
     numbers = {bytes(digest): number for digest, number in written}
     shelf.chunks.update(numbers)
-    insert_new(
+    shelf.members = {number: members[digest] for digest, number in numbers.items()}
+    insert_pairs(
         c,
         package_chunk_member,
-        [
-            {"chunk_id": number, "package_version_id": member}
-            for digest, number in numbers.items()
-            for member in members[digest]
-        ],
+        [(number, member) for digest, number in numbers.items() for member in members[digest]],
     )
     there = [digest for digest in new if digest not in numbers]
     for batch in batches(there):
@@ -172,14 +173,10 @@ def _put_sets(
     rows = sorted(rows, key=lambda row: row["digest"])  # processes that write the same do not cross
     written = insert_returning(c, package_set, rows, package_set.c.digest, package_set.c.id)
     numbers = {bytes(digest): number for digest, number in written}
-    insert_new(
+    insert_pairs(
         c,
         package_set_chunk,
-        [
-            {"set_id": number, "chunk_id": chunk}
-            for digest, number in numbers.items()
-            for chunk in chunks_of[digest]
-        ],
+        [(number, chunk) for digest, number in numbers.items() for chunk in chunks_of[digest]],
     )
     there = [digest for digest in chunks_of if digest not in numbers]
     for batch in batches(there):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Digest
@@ -16,9 +18,11 @@ class Shelf:
     """
 
     def __init__(self) -> None:
-        self.versions: dict[Package, tuple[int, int]] = {}
-        """Id and bucket of package versions."""
+        self.versions: dict[Package, int] = {}
+        """Id of package versions, times the number of buckets, and their bucket."""
         self.chunks: dict[bytes, int] = {}
+        self.members: dict[int, list[int]] = {}
+        """Package versions of the chunks that were written last."""
         self.sets: dict[bytes, int] = {}
         self.set_chunks: dict[int, tuple[int, ...]] = {}
         self.layers: dict[Digest, int] = {}
@@ -28,6 +32,8 @@ class Shelf:
         self.setups: dict[AptSetup, int] = {}
         self.enrolled: set[tuple[int, int]] = set()
         """Set-up and chunk."""
+        self.enrolled_versions: set[tuple[int, int]] = set()
+        """Set-up and package version."""
 
     def forget(self) -> None:
         """Start anew: nothing is taken for granted."""
@@ -35,7 +41,8 @@ class Shelf:
 
     def make_room(self) -> None:
         """Forget all if it grew too large to keep."""
-        sizes = (self.versions, self.chunks, self.enrolled, self.layers, self.chains, self.labels)
-        largest = max(len(size) for size in sizes)
+        sizes: tuple[Sized, ...] = (self.versions, self.chunks, self.layers)
+        sizes += (self.chains, self.labels, self.enrolled, self.enrolled_versions)
+        largest = max(map(len, sizes))
         if largest > _ROOM or len(self.set_chunks) > _ROOM // 10 or len(self.setups) > _ROOM // 100:
             self.forget()

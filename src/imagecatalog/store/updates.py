@@ -97,16 +97,18 @@ def enrol(c: Connection, shelf: Shelf, pairs: Iterable[Pair]) -> None:
     for setup_id, chunks in new.items():
         rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in chunks]
         written = insert_returning(c, setup_chunk, rows, setup_chunk.c.chunk_id)
-        _enrol_members(c, setup_id, [row.chunk_id for row in written])
+        _enrol_members(c, shelf, setup_id, [row.chunk_id for row in written])
 
 
-def _enrol_members(c: Connection, setup_id: int, chunks: Sequence[int]) -> None:
-    members: set[int] = set()
-    for batch in batches(chunks):
+def _enrol_members(c: Connection, shelf: Shelf, setup_id: int, chunks: Sequence[int]) -> None:
+    members = {number for chunk in chunks for number in shelf.members.get(chunk, ())}
+    for batch in batches([chunk for chunk in chunks if chunk not in shelf.members]):
         members.update(c.scalars(_MEMBERS, {"chunks": batch}))
+    new = {(setup_id, number) for number in members} - shelf.enrolled_versions
+    shelf.enrolled_versions |= new
     rows = [
         {"setup_id": setup_id, "package_version_id": number, "judged": False, "security": False}
-        for number in sorted(members)
+        for _, number in sorted(new)
     ]
     if insert_returning(c, package_update, rows, package_update.c.package_version_id):
         c.execute(_PENDING, {"setup": setup_id})
