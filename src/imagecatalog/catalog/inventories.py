@@ -165,7 +165,7 @@ def apply_inventories(
 
     Its packages are then judged by the image's own apt sources, else by the configured ones.
     """
-    subjects = [one for one in inventories.lock_subjects(c, numbers) if not one.is_read]
+    subjects = [one for one in inventories.find_subjects(c, numbers, lock=True) if not one.is_read]
     told = inventories.list_told(c, subjects) if subjects else {}
     rows, pairs = [], []
     for subject in subjects:

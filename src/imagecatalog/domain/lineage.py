@@ -128,6 +128,9 @@ class InventoryItem(Struct, frozen=True, kw_only=True):
     only_here: tuple[str, ...] = ()
     """``name version arch`` that it has and the one that counts has not, of the kinds both list."""
     not_here: tuple[str, ...] = ()
+    """The other way round; of either at most 50 are told."""
+    differences: int = 0
+    """How many there are on both sides."""
     problem: str | None = None
 
 

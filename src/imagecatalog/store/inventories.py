@@ -112,8 +112,8 @@ _SUBJECTS: Select[Any] = (
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)
     .where(manifest.c.id.in_(bindparam("ids", expanding=True)), manifest.c.kind != INDEX)
     .order_by(manifest.c.id)
-    .with_for_update(key_share=True, of=manifest)
 )
+_LOCKED = _SUBJECTS.with_for_update(key_share=True, of=manifest)
 _TOLD: Select[Any] = (
     select(
         inventory.c.subject,
@@ -138,11 +138,15 @@ _INDEXES: Select[Any] = (
 )
 
 
-def lock_subjects(c: Connection, numbers: Collection[int]) -> list[Subject]:
-    """These images, indexes left out; nobody else points them to lists until the transaction ends."""
+def find_subjects(c: Connection, numbers: Collection[int], *, lock: bool = False) -> list[Subject]:
+    """These images, indexes left out.
+
+    ``lock``: nobody else points them to lists until the transaction ends.
+    """
     found = []
+    query = _LOCKED if lock else _SUBJECTS
     for batch in batches(sorted(set(numbers))):
-        for *values, os_id, version_id, codename, pretty in c.execute(_SUBJECTS, {"ids": batch}):
+        for *values, os_id, version_id, codename, pretty in c.execute(query, {"ids": batch}):
             found.append(Subject(_distro(os_id, version_id, codename, pretty), *values))
     return found
 
