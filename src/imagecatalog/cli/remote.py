@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 
 from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
+from imagecatalog.cli.server import Server
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import (
     Health,
@@ -28,60 +28,26 @@ from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.errors import (
     BadDocument,
-    CatalogError,
-    NotFound,
-    SourceUnavailable,
-    UsageError,
-    hide_secrets,
 )
-from imagecatalog.sources.http import Answer, Http
+from imagecatalog.sources.http import Answer
 from imagecatalog.store.page import Page
 
 T = TypeVar("T")
 LARGEST_PAGE = 1000
-_MAX_ANSWER = 256 << 20
-_OURS = (400, 404, 422, 500, 503)
-"""Statuses whose bodies tell what is wrong (RFC 9457)."""
-
-
-class _Fault(Struct):
-    detail: str = ""
-
-
-class _Problem(Struct):
-    detail: str
-    code: str
-    hint: str | None = None
-    errors: list[_Fault] = []
 
 
 class RemoteCatalog:
     """Answers from a server; lists are fetched a page at a time while they are read."""
 
-    def __init__(self, server: str, http: Http) -> None:
-        self._base = server.rstrip("/") + "/api/v1"
-        self._server = hide_secrets(server)
-        self._http = http
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     @classmethod
     @contextmanager
-    def connect(cls, server: str) -> Iterator[RemoteCatalog]:
+    def connect(cls, address: str) -> Iterator[RemoteCatalog]:
         """A client of the server at this address; raises UsageError for what is none."""
-        try:
-            url = urlsplit(server)
-            is_address = url.scheme in ("http", "https") and bool(url.hostname)
-        except ValueError:
-            is_address = False
-        if not is_address:
-            raise UsageError(
-                f"--server: {server!r} is not the address of a server",
-                hint="write http://127.0.0.1:3691 or https://catalog.example.org",
-            )
-        http = Http()
-        try:
-            yield cls(server, http)
-        finally:
-            http.close()
+        with Server.connect(address) as server:
+            yield cls(server)
 
     def overview(self) -> Overview:
         """How many images run, by verdict."""
@@ -188,29 +154,7 @@ class RemoteCatalog:
             after = page.next
 
     def _ask(self, path: str, query: dict[str, str | None]) -> Answer:
-        given = urlencode({key: value for key, value in query.items() if value is not None})
-        url = self._base + path + (f"?{given}" if given else "")
-        accept = {"Accept": "application/json, application/problem+json"}
-        answer = self._http.get(url, accept, _MAX_ANSWER, allow=_OURS)
-        if answer.status >= 400:
-            raise self._problem(answer)
-        return answer
-
-    def _problem(self, answer: Answer) -> CatalogError:
-        try:
-            problem = msgspec.json.decode(answer.body, type=_Problem)
-        except (msgspec.DecodeError, RecursionError):
-            return SourceUnavailable(
-                f"{self._server} answered {answer.status} to {urlsplit(answer.url).path}",
-                hint="is that the address of an imagecatalog server?",
-            )
-        faults = "; ".join(fault.detail for fault in problem.errors)
-        said = f"{problem.detail} {faults}".strip()
-        if answer.status == 404:
-            return NotFound(said, hint=problem.hint)
-        if answer.status < 500:
-            return UsageError(said, hint=problem.hint)
-        return SourceUnavailable(f"{self._server}: {said}", hint=problem.hint)
+        return self._server.get(f"/api/v1{path}", query)
 
     def _decode(self, answer: Answer, kind: Any) -> Any:
         try:

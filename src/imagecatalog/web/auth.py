@@ -46,7 +46,7 @@ def holder_of(scope: Scope) -> Callable[[Request], TokenRow]:
 
 def authorize(request: Request, scope: Scope) -> TokenRow:
     """The token of the request; raises ``Unauthorized`` and its children, or ``Forbidden``."""
-    secret = _read_secret(request)
+    secret = _read_secret(request, may_be_basic=scope == "read")
     service = service_of(request)
     with service.read() as c:
         found = access.find_token(c, hash_secret(secret))
@@ -120,19 +120,20 @@ def challenge(error: CatalogError) -> dict[str, str]:
     }
 
 
-def _read_secret(request: Request) -> str:
+def _read_secret(request: Request, *, may_be_basic: bool) -> str:
+    """The secret that is shown. Browsers repeat Basic by themselves, so nothing is written by it."""
     scheme, _, rest = request.headers.get("authorization", "")[:_HEADER_LIMIT].partition(" ")
-    secret = rest.strip()
-    if scheme.lower() == "basic":
-        try:
-            secret = base64.b64decode(secret, validate=True).decode().partition(":")[2]
-        except (binascii.Error, ValueError):
-            secret = ""
-    if scheme.lower() not in ("bearer", "basic") or not secret:
+    secret = ""
+    if scheme.lower() == "bearer":
+        secret = rest.strip()
+    elif scheme.lower() == "basic" and may_be_basic:
+        with suppress(binascii.Error, ValueError):
+            secret = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+    if not secret:
+        way = ", or as the password of a log-in with any name" if may_be_basic else ""
         raise Unauthorized(
             "this wants a token",
-            hint="send it as Authorization: Bearer, or as the password of a log-in with any name; "
-            f"the command line takes it from {TOKEN_VARIABLE}. Who runs the catalog makes one with: "
-            "imagecatalog token create",
+            hint=f"send it as Authorization: Bearer{way}; the command line takes it from "
+            f"{TOKEN_VARIABLE}. Who runs the catalog makes one by: imagecatalog token create",
         )
     return secret
