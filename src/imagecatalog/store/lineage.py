@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, bindparam, exists, false, select
+from sqlalchemy import Connection, Select, and_, bindparam, false, select
 
 from imagecatalog.domain.builds import Evidence, Role
 from imagecatalog.domain.refs import Digest
@@ -167,7 +167,9 @@ def find_meant(c: Connection, digests: Iterable[Digest]) -> dict[Digest, list[Kn
 
 def _is_held(pile: Any) -> Any:
     """Whether a chain is all the layers of some image."""
-    return exists().where(manifest.c.chain == pile, manifest.c.kind == IMAGE).label("held")
+    # PostgreSQL would answer an EXISTS from a list of all images, which it made first.
+    one = select(manifest.c.id).where(manifest.c.chain == pile, manifest.c.kind == IMAGE).limit(1)
+    return one.scalar_subquery().is_not(None).label("held")
 
 
 def _make_nearest() -> Select[Any]:
