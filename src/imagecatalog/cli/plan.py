@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,6 +52,19 @@ def _asking(verb: Callable[..., Any]) -> Callable[..., Any]:
     metavar="DIR",
     help="With --format docker-pkg: the folder of the images; . if left out.",
 )
+@click.option(
+    "--docker-pkg-config",
+    "tree_config",
+    metavar="FILE",
+    help="With --format docker-pkg: its configuration; config.yaml if left out.",
+)
+@click.option(
+    "--docker-pkg-config",
+    "tree_config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="docker-pkg's configuration; config.yaml if left out.",
+)
 @click.pass_obj
 def plan(
     invocation: Invocation,
@@ -59,6 +74,7 @@ def plan(
     number: int | None,
     listed: bool,
     tree: str | None,
+    tree_config: Path | None,
     **question: Any,
 ) -> None:
     """What to rebuild in which order, what to redeploy then, and what remains.
@@ -68,12 +84,15 @@ def plan(
     is the commands that carry it out, with dot or mermaid text for a graph tool.
     """
     from imagecatalog.cli import plan_layouts
+    from imagecatalog.cli.docker_pkg import print_script
     from imagecatalog.domain.plans import PlanQuestion
+    from imagecatalog.outlets.docker_pkg import with_commands
 
     asked = [name for name in _QUESTION if question[name]]
     _refuse_nonsense(asked, save=save, number=number, listed=listed)
-    if tree is not None and invocation.format != "docker-pkg":
-        raise UsageError("--tree is of use with --format docker-pkg only")
+    if (tree is not None or tree_config is not None) and invocation.format != "docker-pkg":
+        option = "--tree" if tree is not None else "--docker-pkg-config"
+        raise UsageError(f"{option} is of use with --format docker-pkg only")
     if listed:
         plan_layouts.write_list(invocation)
         return
@@ -85,7 +104,26 @@ def plan(
     else:
         with invocation.answering() as answering:
             found = answering.plan(PlanQuestion(**question))
-    plan_layouts.write_plan(invocation.format, found)
+    if invocation.format == "docker-pkg":
+        print_script(found, tree or ".", tree_config)
+    else:
+        plan_layouts.write_plan(invocation.format, with_commands(found))
+
+
+def _write_script(plan: Plan, folder: str, config_file: str) -> str:
+    """The commands of docker-pkg that carry a plan out in the tree at hand."""
+    from datetime import UTC, datetime
+
+    from imagecatalog.outlets.docker_pkg import TreeView, script
+    from imagecatalog.sources.docker_pkg import DockerPkgTree, read_config
+
+    view = TreeView(
+        folder=folder,
+        config_file=config_file,
+        config=read_config(Path(config_file), os.environ),
+        images=DockerPkgTree(Path(folder)).images(),
+    )
+    return script(plan, view, today=datetime.now(UTC).date())
 
 
 def _refuse_nonsense(asked: list[str], *, save: bool, number: int | None, listed: bool) -> None:

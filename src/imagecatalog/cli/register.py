@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from imagecatalog.cli.ask import Moment
 from imagecatalog.cli.options import READERS_TAKE, Invocation, Verb
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
+from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BadDocument, BadName, Forbidden, InvalidBody, UsageError
 
 IN_PART = 1
@@ -22,6 +23,8 @@ _OF_ONE = ("image", "digest", "packages", "parents")
 """Flags that say what is true of one build alone."""
 
 Receipt = BuildReceipt | SbomReceipt
+Known = Callable[[str], Mapping[str, Digest]]
+"""What each tag of a repository was registered as."""
 
 
 class Label(click.ParamType[tuple[str, str]]):
@@ -52,6 +55,9 @@ class Registrar(Protocol):
 
     def upload(self, body: bytes, digest: str, image: str | None) -> SbomReceipt:
         """Keep a document of an image's packages."""
+
+    def registered(self, repository: str) -> Mapping[str, Digest]:
+        """What each tag of a repository means by the last build that was registered with it."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -104,15 +110,56 @@ class Told(Struct, frozen=True, kw_only=True):
     metavar="FILE",
     help="What docker buildx build --metadata-file wrote; other flags add to it.",
 )
+@click.option(
+    "--docker-pkg",
+    "tree",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="All that docker-pkg published of the tree DIR and that is not registered yet.",
+)
+@click.option(
+    "--docker-pkg-config",
+    "tree_config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="docker-pkg's configuration; what COMMAND names, else config.yaml.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.pass_obj
-def register(invocation: Invocation, /, **given: Any) -> int:
+def register(
+    invocation: Invocation,
+    /,
+    tree: Path | None,
+    tree_config: Path | None,
+    command: tuple[str, ...],
+    **given: Any,
+) -> int:
     """Tell of a build: what it made, and from what.
 
     With --server it goes to that server, and IMAGE_CATALOG_TOKEN holds the token; otherwise into the
     database. The same again is always safe. A FILE may be - for what comes in.
+
+    With --docker-pkg DIR the builds of a docker-pkg tree are told. COMMAND, a call of docker-pkg, is
+    run before, and the exit status is its own unless that is 0:
+    imagecatalog register --docker-pkg images -- docker-pkg -c config.yaml build images
     """
     from imagecatalog.cli.registrar import find_registrar
 
+    if tree is not None:
+        from imagecatalog.cli.docker_pkg import register_tree
+
+        if others := [name for name, value in given.items() if value]:
+            raise UsageError(f"--docker-pkg and {', '.join(map(_flag, others))} exclude each other")
+
+        def tell_found(find: Callable[[Known], Iterable[Mapping[str, Any]]]) -> int:
+            with find_registrar(invocation) as registrar:
+                things = list(told_of_builds(find(registrar.registered)))
+                return tell(invocation, registrar, things)
+
+        return register_tree(invocation, tree, tree_config, command, tell_found)
+    if tree_config is not None or command:
+        what = "--docker-pkg-config" if tree_config is not None else command[0]
+        raise UsageError(f"{what} is of use with --docker-pkg DIR only")
     things = list(_gather(given))
     with find_registrar(invocation) as registrar:
         return tell(invocation, registrar, things)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -15,14 +15,19 @@ from imagecatalog.cli.options import Invocation
 from imagecatalog.cli.register import Registrar
 from imagecatalog.cli.server import Server
 from imagecatalog.config import Settings
+from imagecatalog.domain.lineage import RegisteredName
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import SourceUnavailable, UsageError
 from imagecatalog.formats.sbom import parse_sbom
+from imagecatalog.store.builds import list_registered
 from imagecatalog.store.engine import Catalog
+from imagecatalog.store.page import Page
 from imagecatalog.store.shelf import Shelf
 
 T = TypeVar("T")
+_PAGE = 1000
+_ALL = 1_000_000
 
 
 @contextmanager
@@ -49,16 +54,40 @@ class _There:
     def upload(self, body: bytes, digest: str, image: str | None) -> SbomReceipt:
         return self._send(f"/api/v1/sboms/{digest}", body, {"image": image}, SbomReceipt)
 
+    def registered(self, repository: str) -> Mapping[str, Digest]:
+        found: dict[str, Digest] = {}
+        after: str | None = None
+        while True:
+            query = {"repository": repository, "limit": str(_PAGE), "after": after}
+            answer = self._server.get("/api/v1/builds", query)
+            page = self._read(answer.body, Page[RegisteredName])
+            found |= _by_tag(page.items)
+            if page.next is None or page.next == after:
+                return found
+            after = page.next
+
     def _send(self, path: str, body: bytes, query: dict[str, str | None], kind: type[T]) -> T:
         answer = self._server.post(path, body, query)
+        return self._read(answer.body, kind)
+
+    def _read(self, body: bytes, kind: type[T]) -> T:
         try:
-            receipt: T = msgspec.json.decode(answer.body, type=kind)
+            told: T = msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise SourceUnavailable(
                 f"{self._server.name} answered what is no receipt",
                 hint="is that the address of an imagecatalog server?",
             ) from None
-        return receipt
+        return told
+
+
+def _by_tag(items: Iterable[RegisteredName]) -> dict[str, Digest]:
+    """The digest of each tag, of several the one that was told last."""
+    return {
+        item.image.rpartition(":")[2]: Digest.parse(item.digest)
+        for item in items
+        if item.digest is not None
+    }
 
 
 class _Here:
@@ -76,6 +105,10 @@ class _Here:
         subject = Digest.parse(digest)
         inventory = parse_sbom(body, "--sbom")
         return self._keep(keep_sbom, subject, inventory, told_by="uploaded")
+
+    def registered(self, repository: str) -> Mapping[str, Digest]:
+        with self._catalog.read() as c:
+            return _by_tag(list_registered(c, repository, limit=_ALL).items)
 
     def _keep(self, keep: Callable[..., T], *told: object, told_by: str | None) -> T:
         try:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
+from imagecatalog.outlets.docker_pkg import with_commands
 from imagecatalog.planning import following
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.store import access
@@ -71,7 +72,7 @@ def preview_plan(request: Request, ask: Annotated[PlanAsk, Query()]) -> Response
     service = service_of(request)
     with service.read() as c:
         plan = make_plan(c, ask.question(), settings=service.settings, now=service.clock())
-    return respond(request, encode(plan), JSON)
+    return respond(request, encode(with_commands(plan)), JSON)
 
 
 @_many("/plans", PlanSummary)
@@ -89,7 +90,7 @@ def get_plan(request: Request, number: Number) -> Response:
     """A saved plan with what became of each step."""
     with service_of(request).read() as c:
         plan = following.get_plan(c, number)
-    return respond(request, encode(plan), JSON)
+    return respond(request, encode(with_commands(plan)), JSON)
 
 
 @saving.post(
@@ -115,4 +116,4 @@ def save_plan(request: Request, holder: Holder, ask: Annotated[PlanAsk, Query()]
             c, ask.question(), settings=service.settings, saved_by=holder.token.name, now=now
         )
     location = {"Location": f"/api/v1/plans/{plan.id}"}
-    return Response(encode(plan), HTTPStatus.CREATED, location, JSON)
+    return Response(encode(with_commands(plan)), HTTPStatus.CREATED, location, JSON)
