@@ -30,6 +30,8 @@ IMAGE_TYPES = frozenset({"oci", "docker"})
 _OTHER_NAMES = {"alpine": "apk"}
 """Types that tools once wrote, by the one that the specification has."""
 _SEPARATORS = {"maven": ":"}
+_SEPARATED = frozenset({"composer", "github", "golang", "maven", "npm", "swift"})
+"""Types whose names have a namespace before them."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _DEB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _EPOCH = re.compile(r"[0-9]{1,9}")
@@ -82,6 +84,28 @@ def make_package(purl: Purl, version: str | None = None, source: str | None = No
     )
     _check(package)
     return package
+
+
+def format_purl(package: Package, distro: Distro | None = None) -> str:
+    """The package URL of a package, which ``make_package`` reads as the same package again.
+
+    ``distro`` is what the package is of, if it is one of a distribution.
+    """
+    namespace, name = None, package.name
+    qualifiers = {}
+    if package.type in SYSTEM_TYPES:
+        namespace = distro.id if distro else None
+        qualifiers = {"arch": package.arch}
+        if distro and (version := distro.version_id or distro.codename):
+            qualifiers["distro"] = f"{distro.id}-{version}" if distro.version_id else version
+        if package.source_version != package.version:
+            qualifiers["upstream"] = f"{package.source}@{package.source_version}"
+        elif package.source != package.name:
+            qualifiers["upstream"] = package.source
+    elif package.type in _SEPARATED or package.name.startswith("@"):
+        namespace, _, name = package.name.rpartition(_SEPARATORS.get(package.type, "/"))
+    url = PackageURL(package.type, namespace or None, name, package.version, qualifiers)
+    return url.to_string()
 
 
 def package_name(purl: Purl) -> str:

@@ -25,7 +25,7 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import affected, lineage, plans, read, write
+from imagecatalog.web.api import affected, lineage, plans, read, sboms, write
 from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
@@ -99,6 +99,7 @@ def create_asgi_app(
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
+    app.include_router(sboms.router, dependencies=readers)
     app.include_router(read.router, dependencies=readers)
     app.include_router(plans.saving)
     app.include_router(write.router)
