@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from imagecatalog import __version__
-from imagecatalog.cli import affected, ask, lineage, operate, plan, register, tokens
+from imagecatalog.cli import affected, ask, export, lineage, operate, plan, register, tokens
 from imagecatalog.cli.options import Invocation, Verbs
 from imagecatalog.errors import CatalogError
 
@@ -51,6 +51,7 @@ for _verb in (
     *lineage.VERBS,
     *affected.VERBS,
     *plan.VERBS,
+    *export.VERBS,
 ):
     imagecatalog.add_command(_verb)
 
