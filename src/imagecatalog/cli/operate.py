@@ -254,9 +254,11 @@ def _serve(
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
         config.log_level = "warning"
         _remark(invocation, f"serving on {_address(listener)} (stop with Ctrl-C)")
-        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+        if not is_loopback and settings.api.reads == "open":
             _remark(
-                invocation, "there is no log-in: whoever reaches this address reads the catalog"
+                invocation,
+                'reads are open: whoever reaches this address may; [api] reads = "token" shuts them',
             )
         with _jobs(settings, catalog, wanted=with_jobs and catalog.embedded):
             uvicorn.Server(config).run(sockets=[listener])
