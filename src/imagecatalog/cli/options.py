@@ -126,7 +126,9 @@ def _for_readers(
     options = [
         GlobalOption(["--server"], metavar="URL", help="Ask this server instead of a database."),
         GlobalOption(
-            ["--format"], type=click.Choice(formats), help="Form of the answer; table if left out."
+            ["--format"],
+            type=click.Choice(formats),
+            help=f"Form of the answer; {formats[0]} if left out.",
         ),
     ]
     return [option for option in options if option.name in takes]
