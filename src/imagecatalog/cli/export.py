@@ -18,8 +18,9 @@ def export() -> None:
 @click.argument("reference", metavar="REF")
 @click.pass_obj
 def sbom(invocation: Invocation, reference: str) -> None:
-    """The bill of materials of an image: CycloneDX 1.6, or SPDX 2.3 with --format spdx.
+    """The bill of materials of an image.
 
+    It is CycloneDX 1.6, or SPDX 2.3 with --format spdx, both as JSON.
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
     Of a multi-platform image it is that of linux/amd64, or of its first platform.
     """
