@@ -171,7 +171,8 @@ def _describe_step(step: Step) -> Cell:
 def _show_redeploys(redeploys: Sequence[Redeploy], registry: str, *, is_saved: bool) -> None:
     if not redeploys:
         return
-    _say(f"\nthen redeploy {plural(len(redeploys), 'workload')}")
+    workloads = {(one.cluster, one.namespace, one.workload) for one in redeploys}
+    _say(f"\nthen redeploy {plural(len(workloads), 'workload')}")
     columns = (
         *((Column("STATE"),) if is_saved else ()),
         Column("WHEN"),

@@ -37,7 +37,8 @@ def summarise(
 ) -> str:
     """One sentence: how many rebuilds do what for how many workloads, and how much remains."""
     steps = [step for wave in waves for step in wave]
-    workloads = len({(one.cluster, one.namespace, one.workload) for one in moves})
+    later = {_place_of(one) for one in moves if one.wave}
+    now = {_place_of(one) for one in moves} - later
     stay = len({one.image for one in remaining})
     rest = (
         f"; {_plural(stay, 'running image')} {'remains' if stay == 1 else 'remain'}."
@@ -45,21 +46,30 @@ def summarise(
         else "."
     )
     if not steps:
-        if not moves:
-            what = "Nothing needs a rebuild" if not stay else "Nothing can be rebuilt"
+        if not now:
+            what = "Nothing can be rebuilt" if stay else "Nothing needs a rebuild"
             return f"{what} for {ask.image or 'what was asked'}{rest}"
-        verb = "moves" if workloads == 1 else "move"
-        return f"Nothing needs a rebuild: {_plural(workloads, 'workload')} {verb} to what is there{rest}"
+        verb = "moves" if len(now) == 1 else "move"
+        return f"Nothing needs a rebuild: {_plural(len(now), 'workload')} {verb} to what is there{rest}"
     packages = {fix.package for step in steps for fix in step.packages}
     faults = {name for step in steps for name in step.fixes}
     many = _plural(len(faults), "fault") if faults else _plural(len(packages), "package")
     does = f"{'fixes' if len(steps) == 1 else 'fix'} {many}"
     if ask.image is not None:
         does = f"{'renews' if len(steps) == 1 else 'renew'} {ask.image} and what is built on it"
+    more = (
+        f"; {len(now):,} more {'moves' if len(now) == 1 else 'move'} to what is there"
+        if now
+        else ""
+    )
     return (
         f"{_plural(len(steps), 'rebuild')} in {_plural(len(waves), 'wave')} {does}"
-        f" in {_plural(workloads, 'workload')}{rest}"
+        f" in {_plural(len(later), 'workload')}{more}{rest}"
     )
+
+
+def _place_of(one: Redeploy) -> tuple[str, str, str]:
+    return one.cluster, one.namespace, one.workload
 
 
 def give_reasons(outline: Outline, order: Order, line: LineKey) -> Iterator[str]:
