@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import contents, questions, sync
+from benchmarks import contents, lineage, questions, sync
 
 
 def main() -> None:
     """Run the questions named, or all."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="image versions, with commas")
-    parser.add_argument("questions", nargs="*", help="questions, sync, contents; default all")
+    parser.add_argument(
+        "questions", nargs="*", help="questions, lineage, sync, contents; default all"
+    )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
     runs = {
         "questions": lambda: questions.run(sizes),
+        "lineage": lambda: lineage.run(sizes),
         "sync": sync.run,
         "contents": contents.run,
     }
