@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from imagecatalog.errors import UsageError
 
 _MAX_FILE = 64 << 20
 _ROLES = get_args(Role)
-_INSTALLED = frozenset("iWtHFU")
-"""Second letters of dpkg's abbreviated states that leave files behind (dpkg-query(1))."""
+_STATE = re.compile(r"[uihrp](?:(?P<gone>[nc])|[HUFWti])R?")
+"""dpkg's abbreviated states (dpkg-query(1)), and those in which nothing but settings is left."""
 
 Body = dict[str, Any]
 
@@ -104,9 +105,10 @@ def read_packages(listing: bytes, where: str) -> Sequence[Body]:
         if not line.strip():
             continue
         columns = line.rstrip().split(" ")
-        if len(columns) == 6 and columns[5][1:2] not in _INSTALLED:
+        state = _STATE.fullmatch(columns[5] if len(columns) == 6 else "ii")
+        if state and state["gone"]:
             continue
-        if len(columns) not in (5, 6) or not all(columns):
+        if len(columns) not in (5, 6) or not all(columns) or not state:
             raise UsageError(
                 f"--packages: {where}, line {number}: {line[:80]!r} is not of five columns",
                 hint="list them by: dpkg-query -W -f '${Package} ${Version} ${Architecture} "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,12 +26,12 @@ def sample_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-@pytest.fixture(scope="session")
-def sample_server(sample_settings: Settings) -> Iterator[str]:
-    """The address of a server of the same catalog."""
-    catalog = Catalog.open(sample_settings.database)
+@contextmanager
+def _serving(settings: Settings) -> Iterator[str]:
+    """The address of a server of this catalog."""
+    catalog = Catalog.open(settings.database)
     config = uvicorn.Config(
-        create_asgi_app(sample_settings, catalog), port=0, log_config=None, access_log=False
+        create_asgi_app(settings, catalog), port=0, log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -42,3 +43,17 @@ def sample_server(sample_settings: Settings) -> Iterator[str]:
     server.should_exit = True
     thread.join()
     catalog.close()
+
+
+@pytest.fixture(scope="session")
+def sample_server(sample_settings: Settings) -> Iterator[str]:
+    """The address of a server of the same catalog."""
+    with _serving(sample_settings) as address:
+        yield address
+
+
+@pytest.fixture
+def serve_catalog() -> Iterator[Callable[[str], str]]:
+    """Serves the catalogs of these URLs to the end of the test."""
+    with ExitStack() as servers:
+        yield lambda url: servers.enter_context(_serving(Settings(database=url)))
