@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from imagecatalog.catalog.tellings import Telling, read_name
-from imagecatalog.domain.builds import Parent
 from imagecatalog.domain.refs import DEFAULT_REGISTRY, Digest
 from imagecatalog.store import names
 from imagecatalog.store.builds import ParentRow
@@ -54,7 +53,7 @@ def resolve_parents(
     now: datetime,
 ) -> dict[bytes, list[ParentRow]]:
     """By the key of each build its parents, names resolved as far as they are known."""
-    told = {one.key: [_read_parent(parent) for parent in one.build.parents] for one in tellings}
+    told = {one.key: _read_parents(one) for one in tellings}
     waiting = {row.image for rows in told.values() for row in rows if row.digest is None}
     if not waiting:
         return told
@@ -66,16 +65,21 @@ def resolve_parents(
             if row.digest is not None
             else _resolve(row, sightings.get(row.image or "", ()), one, subjects[one.key], now)
             for row in told[one.key]
-            if row.image != _SCRATCH
         ]
         for one in tellings
     }
 
 
-def _read_parent(parent: Parent) -> ParentRow:
-    name, digest = read_name(parent.image)
-    digest = parent.digest or digest
-    return ParentRow(parent.role, digest, name, None if digest is None else "given")
+def _read_parents(telling: Telling) -> list[ParentRow]:
+    rows = []
+    for parent in telling.build.parents:
+        name, digest = read_name(parent.image)
+        digest = parent.digest or digest
+        if digest is not None:
+            rows.append(ParentRow(parent.role, digest, name, "given"))
+        elif name is not None and name != _SCRATCH:
+            rows.append(ParentRow(parent.role, None, name, None))
+    return rows
 
 
 def _resolve(

@@ -48,6 +48,21 @@ _PERIODS = (
     )
     .order_by(tag_period.c.since)
 )
+_ENDS = (
+    select(
+        repository.c.name.label("path"),
+        tag.c.name,
+        func.max(tag_period.c.until, type_=Moment).label("until"),
+    )
+    .join(tag, tag.c.repository_id == repository.c.id)
+    .join(tag_period, tag_period.c.tag_id == tag.c.id)
+    .where(
+        repository.c.name.in_(bindparam("paths", expanding=True)),
+        tag.c.name.in_(bindparam("tags", expanding=True)),
+        tag_period.c.until <= bindparam("after"),
+    )
+    .group_by(repository.c.name, tag.c.name)
+)
 _GIVEN = (
     select(build.c.image, build.c.subject, build.c.platform, build.c.finished, build.c.received)
     .where(
@@ -82,8 +97,10 @@ def list_sightings(
 ) -> dict[str, list[Sighting]]:
     """What each whole name (``registry/path:tag``) meant at any time after a moment."""
     found = list_periods(c, names, after=after)
-    for row in c.execute(_GIVEN, {"names": sorted(names)}):
-        _add_given(found.setdefault(row.image, []), row)
+    given = c.execute(_GIVEN, {"names": sorted(names)}).all()
+    ended = _list_ends(c, {row.image for row in given}, after) if given else {}
+    for row in given:
+        _add_given(found.setdefault(row.image, []), row, ended.get(row.image))
     return found
 
 
@@ -91,31 +108,38 @@ def list_periods(
     c: Connection, names: Collection[str], *, after: datetime
 ) -> dict[str, list[Sighting]]:
     """The same by tags alone."""
-    split = {name: name.rpartition(":") for name in names}
     found: dict[str, list[Sighting]] = {}
-    rows = c.execute(
-        _PERIODS,
-        {
-            "paths": sorted({path for path, _, _ in split.values()}),
-            "tags": sorted({word for _, _, word in split.values()}),
-            "after": after,
-        },
-    )
-    for row in rows:
+    for row in c.execute(_PERIODS, _values(names, after)):
         name = f"{row.path}:{row.name}"
-        if name in split:
+        if name in names:
             found.setdefault(name, []).append(Sighting(row.digest, row.since, row.until))
     return found
 
 
-def _add_given(known: list[Sighting], row: Any) -> None:
+def _list_ends(c: Connection, names: Collection[str], before: datetime) -> dict[str, datetime]:
+    """When each tag last ceased to mean what it meant, until that moment."""
+    rows = c.execute(_ENDS, _values(names, before))
+    return {f"{row.path}:{row.name}": row.until for row in rows}
+
+
+def _values(names: Collection[str], after: datetime) -> dict[str, Any]:
+    split = [name.rpartition(":") for name in names]
+    return {
+        "paths": sorted({path for path, _, _ in split}),
+        "tags": sorted({word for _, _, word in split}),
+        "after": after,
+    }
+
+
+def _add_given(known: list[Sighting], row: Any, ended: datetime | None) -> None:
     """A build tells since when a name meant an image; the registry, until when."""
     since = row.finished or row.received
     for sighting in known:
         if sighting.digest == row.subject and (sighting.until is None or sighting.until > since):
             sighting.since = min(sighting.since, since)
             return
-    known.append(Sighting(row.subject, since, None, row.platform))
+    if ended is None or since > ended:
+        known.append(Sighting(row.subject, since, None, row.platform))
 
 
 def choose_meaning(
