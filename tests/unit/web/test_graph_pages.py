@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagecatalog.domain.answers import Overview
 from imagecatalog.domain.builds import EVIDENCE_ORDER
 from imagecatalog.domain.lineage import (
     AdvisoryChanges,
@@ -21,7 +22,21 @@ from imagecatalog.domain.lineage import (
     PackageChanges,
     Relative,
 )
+from imagecatalog.domain.plans import (
+    Plan,
+    PlannedFix,
+    PlanState,
+    PlanSummary,
+    Redeploy,
+    Remaining,
+    Step,
+    StepState,
+    Unplannable,
+)
+from imagecatalog.web.api.plans import PlanAsk
+from imagecatalog.web.api.schemas import ListQuestion
 from imagecatalog.web.ui.lineage_pages import count_descendants, describe_lineage
+from imagecatalog.web.ui.plan_pages import SHOWN, describe_plan
 from imagecatalog.web.ui.render import environment, show_elsewhere
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -179,3 +194,100 @@ def test_only_addresses_of_the_web_are_links_out(address: str, link: str | None)
     shown = str(show_elsewhere(address))
     assert ("<a " in shown) == (link is not None)
     assert link is None or link in shown
+
+
+def _step(name: str, state: StepState, *after: str, **given: Any) -> Step:
+    fix = PlannedFix(package=name, arch=name, installed=name, candidate=name + "1", security=True)
+    fields: dict[str, Any] = {"reason": (name, name, name), "packages": (fix,), **given}
+    return Step(
+        rebuild=name,
+        digest=DIGEST,
+        repository=name,
+        after=after,
+        state=state,
+        fixes=(name,),
+        **fields,
+    )
+
+
+def _plan(name: str, **given: Any) -> Plan:
+    states = get_args(StepState)
+    first = tuple(_step(f"{name}{state}", state, detail=name) for state in states)
+    last = _step(name + "last", "waiting", *(step.rebuild for step in first), builder=name)
+    where = {"cluster": name, "namespace": name, "workload": name, "origin": name, "to": name}
+    return Plan(
+        waves=(first, (last,)),
+        redeploy=tuple(Redeploy(**where, built=built, wave=built) for built in (True, False)),
+        remaining=(Remaining(image=name, reason=name, packages=(name,) * 9),),
+        unplannable=(Unplannable(image=name, reason=name),),
+        summary=name,
+        asked=name,
+        **given,
+    )
+
+
+ASK = PlanAsk()
+UNASKED = {"json": "/x", "forms": [("DOT", "/y")], "line": "imagecatalog plan"}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_plan_shows_any_name(name: str) -> None:
+    asked = PlanAsk.model_validate({"for": name, "package": name, "image": name, "security": True})
+    told = {"ask": asked, "is_filtered": True, "overview": None, "save_lines": (name, name)}
+    page = _read("plan.html", **describe_plan(_plan(name)), **told, **UNASKED)
+    assert page.seen >= {"svg", "foreignobject", "form", "code", "pre"}
+    saved = _plan(name, id=7, state="closed", created=NOW, followed=None, closed=NOW)
+    page = _read("plan.html", **describe_plan(saved), **UNASKED)
+    assert "input" in page.seen
+    assert len([link for link in page.links if link == "/plans"]) == 1
+
+
+def test_a_plan_of_nothing_says_so_and_what_to_do_first() -> None:
+    empty = Plan(waves=(), redeploy=(), remaining=(), unplannable=(), summary="None.", asked="x")
+    for running, repositories in ((0, 0), (3, 2)):
+        overview = Overview(
+            running=running,
+            containers=running,
+            by_status={"unknown": 1},
+            repositories=repositories,
+            images=1,
+            worst=(),
+            waiting_since=None,
+        )
+        told = {"ask": ASK, "is_filtered": False, "overview": overview, "save_lines": ()}
+        page = _read("plan.html", **describe_plan(empty), **told, **UNASKED)
+        assert "svg" in page.seen
+        assert ("pre" in page.seen) == (running == 0)
+        assert ("/outdated?status=unknown" in page.links) == (running > 0)
+
+
+def test_long_tables_of_a_plan_end_with_where_the_rest_is() -> None:
+    many = tuple(Remaining(image=f"i{number}", reason="none") for number in range(SHOWN + 7))
+    plan = Plan(waves=(), redeploy=(), remaining=many, unplannable=(), summary="s", asked="x")
+    told = {"ask": ASK, "is_filtered": False, "overview": None, "save_lines": ()}
+    context = {"now": NOW, "path": "/plan", "q": "", **describe_plan(plan), **told, **UNASKED}
+    text = environment.get_template("plan.html").render(context)
+    assert text.count("<tr>") == SHOWN + 1
+    assert '7 more are in the <a href="/x">JSON</a>' in text
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_saved_plans_show_any_question(name: str) -> None:
+    rows = tuple(
+        PlanSummary(
+            id=number,
+            asked=name,
+            state=state,
+            created=NOW,
+            followed=None,
+            closed=None,
+            steps=number,
+            done=0,
+        )
+        for number, state in enumerate(get_args(PlanState))
+    )
+    page = _read("plans.html", page={"items": rows, "next": "cursor"}, ask=ListQuestion())
+    assert "/plan/1" in page.links
+    assert "/plans?after=cursor" in page.links
+    empty = _read("plans.html", page={"items": (), "next": None}, ask=ListQuestion())
+    assert "/plan" in empty.links

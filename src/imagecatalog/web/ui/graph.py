@@ -5,7 +5,7 @@ A box's text is laid out by the page; here is how large it is and where it stand
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -231,8 +231,10 @@ def draw_plan(plan: Plan) -> Drawing:
 
 
 SHOWN_REASONS = 2
-_LETTERS, _CODE_LETTERS = 40, 36
+_LETTERS, _CODE_LETTERS = 39, 35
 """How many fit into a line of a step's box: of its words, of its command."""
+_PIECE = re.compile(r"[^\s-]+-*|-+|\s")
+"""Between which a line may end."""
 
 
 def measure_step(step: Step) -> int:
@@ -241,15 +243,21 @@ def measure_step(step: Step) -> int:
     words += len(step.reason) > SHOWN_REASONS
     words += _count_lines(step.rebuild, _LETTERS) + _count_lines(step.detail or "", _LETTERS)
     code = _count_lines(step.docker_pkg or "", _CODE_LETTERS)
-    return 58 + LINE_HEIGHT * (words + code) + (12 if code else LINE_HEIGHT)
+    if not code:
+        words += _count_lines(f"built by {step.builder} of {step.source_path}", _LETTERS)
+    return 52 + LINE_HEIGHT * (words + code) + (12 if code else 0)
 
 
 def _count_lines(text: str, letters: int) -> int:
-    """Lines that a text takes; wide letters count twice."""
-    wide = "".join(
-        letter * (1 + (unicodedata.east_asian_width(letter) in "WF")) for letter in text[:2000]
-    )
-    return len(textwrap.wrap(wide, letters))
+    """Lines that a text takes, cut where browsers cut; wide letters count twice."""
+    lines = free = 0
+    for piece in _PIECE.findall(text[:2000]):
+        width = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in piece)
+        if width > free and not piece.isspace():
+            more = -(-width // letters)
+            lines, free = lines + more, more * letters
+        free -= width
+    return lines
 
 
 def _stroke(picture: Picture) -> tuple[Stroke, ...]:

@@ -15,12 +15,11 @@ from imagecatalog.web.api.schemas import NO_NUL, Text
 from imagecatalog.web.http import respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.graph import ALL, STALE, Relation, draw_lineage
-from imagecatalog.web.ui.render import link_image, link_lineage, link_query, render
+from imagecatalog.web.ui.render import TEXT, link_image, link_lineage, link_query, render
 
 router = APIRouter(include_in_schema=False)
 Opened = Annotated[tuple[Text, ...], Query(alias="open", max_length=100)]
 Named = Annotated[str, Query(max_length=1000, pattern=NO_NUL)]
-TEXT = "text/plain; charset=utf-8"
 
 
 @router.get("/lineage")

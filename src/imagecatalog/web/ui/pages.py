@@ -10,7 +10,9 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
+from imagecatalog.domain.plans import PlanQuestion
 from imagecatalog.planning import inspection, origins, search, staleness
+from imagecatalog.planning.plan import make_plan
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
@@ -56,11 +58,14 @@ def show_overview(request: Request) -> Response:
     with service.read() as c:
         overview = staleness.overview(c, now=now)
         worst = staleness.outdated(c, now=now, limit=WORST_ROWS)
+        plan = make_plan(c, PlanQuestion(security=True), settings=service.settings, now=now)
         found = health.list_health(c)
     return render(
         request,
         "overview.html",
         worst=worst.items,
+        plan=plan,
+        moves_now=rows.count_workloads(move for move in plan.redeploy if not move.wave),
         overview=overview,
         statuses=rows.order_statuses(overview.by_status),
         health=rows.group_health(found),

@@ -92,7 +92,8 @@ def arrange(
     """Place the boxes, at most ``across`` in a row (a rank of more takes several), and the lines.
 
     Lines to themselves or to boxes that are not there are left out; in a cycle the line that
-    closes it goes upwards. Boxes that nothing else orders keep the order given.
+    closes it goes upwards. Boxes that nothing else orders keep the order given. ``sideways`` ranks
+    go from left to right, and each begins at the top, where a reader begins.
     """
     if sideways:
         boxes = [Box(box.key, box.height, box.width, box.least) for box in boxes]
@@ -107,7 +108,7 @@ def arrange(
     row_of = _wrap(boxes, drawn, ranks, across)
     grid = _weave(boxes, drawn, row_of)
     _untangle(grid)
-    lefts = _spread(grid)
+    lefts = _pack(grid) if sideways else _spread(grid)
     picture = _measure(boxes, drawn, row_of, grid, lefts)
     return _turn(picture) if sideways else picture
 
@@ -252,6 +253,17 @@ def _spread(grid: _Grid) -> dict[_Item, int]:
     lefts = {item: round(centre - grid.widths[item] / 2) for item, centre in centres.items()}
     least = min(lefts.values(), default=0)
     return {item: left - least for item, left in lefts.items()}
+
+
+def _pack(grid: _Grid) -> dict[_Item, int]:
+    """The start of each item, every row without a hole."""
+    starts: dict[_Item, int] = {}
+    for row in grid.rows:
+        start = 0
+        for item in row:
+            starts[item] = start
+            start += grid.widths[item] + SIDE_GAP
+    return starts
 
 
 def _settle(

@@ -28,6 +28,7 @@ from imagecatalog.web.ui.rows import (
 from imagecatalog.web.ui.versions import split_change
 
 HTML = "text/html; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
 
 
 def link_image(reference: str) -> str:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status, Update
 from imagecatalog.domain.builds import Evidence, Role
+from imagecatalog.domain.plans import Redeploy
 
 STATUS_WORDS: dict[Status, str] = {
     "security-update": "Security update",
@@ -53,6 +54,11 @@ def group_origins(updates: Iterable[Update]) -> tuple[UpdateOrigin, ...]:
     numbers = Counter(update.inherited_from for update in updates)
     ordered = sorted(numbers.items(), key=lambda pair: (pair[0] is None, -pair[1], pair[0] or ""))
     return tuple(UpdateOrigin(name, number) for name, number in ordered)
+
+
+def count_workloads(moves: Iterable[Redeploy]) -> int:
+    """Distinct workloads; one that runs several images that move is one."""
+    return len({(move.cluster, move.namespace, move.workload) for move in moves})
 
 
 @dataclass(frozen=True)
