@@ -47,7 +47,7 @@ def lineage(invocation: Invocation, reference: str, *, whole: bool, limit: int) 
 
 @click.command(cls=Verb, reads=True)
 @click.argument("first", metavar="A")
-@click.argument("second", metavar="B", required=False)
+@click.argument("second", metavar="[B]", required=False)
 @click.pass_obj
 def diff(invocation: Invocation, first: str, second: str | None) -> None:
     """What changed from one image to another: packages, layers, labels.

@@ -168,9 +168,10 @@ class Verb(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verb's own options first."""
         params = self.get_params(ctx)
-        own = [p for p in params if not isinstance(p, GlobalOption)]
-        _write_options(ctx, formatter, "Options", own)
-        _write_options(ctx, formatter, "Global options", [p for p in params if p not in own])
+        options = [p for p in params if isinstance(p, click.Option)]
+        everywhere = [p for p in options if isinstance(p, GlobalOption)]
+        _write_options(ctx, formatter, "Options", [p for p in options if p not in everywhere])
+        _write_options(ctx, formatter, "Global options", everywhere)
 
 
 class Verbs(click.Group):
@@ -195,7 +196,7 @@ class Verbs(click.Group):
 
 
 def _write_options(
-    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: list[click.Parameter]
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: Sequence[click.Parameter]
 ) -> None:
     records = [record for p in params if (record := p.get_help_record(ctx)) is not None]
     if records:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,15 +54,9 @@ def _asking(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--docker-pkg-config",
     "tree_config",
-    metavar="FILE",
-    help="With --format docker-pkg: its configuration; config.yaml if left out.",
-)
-@click.option(
-    "--docker-pkg-config",
-    "tree_config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="docker-pkg's configuration; config.yaml if left out.",
+    help="With --format docker-pkg: its configuration; config.yaml if left out.",
 )
 @click.pass_obj
 def plan(
@@ -108,22 +101,6 @@ def plan(
         print_script(found, tree or ".", tree_config)
     else:
         plan_layouts.write_plan(invocation.format, with_commands(found))
-
-
-def _write_script(plan: Plan, folder: str, config_file: str) -> str:
-    """The commands of docker-pkg that carry a plan out in the tree at hand."""
-    from datetime import UTC, datetime
-
-    from imagecatalog.outlets.docker_pkg import TreeView, script
-    from imagecatalog.sources.docker_pkg import DockerPkgTree, read_config
-
-    view = TreeView(
-        folder=folder,
-        config_file=config_file,
-        config=read_config(Path(config_file), os.environ),
-        images=DockerPkgTree(Path(folder)).images(),
-    )
-    return script(plan, view, today=datetime.now(UTC).date())
 
 
 def _refuse_nonsense(asked: list[str], *, save: bool, number: int | None, listed: bool) -> None:
