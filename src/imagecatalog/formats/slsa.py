@@ -1,7 +1,7 @@
 """SLSA provenance 0.2 and 1: a predicate as a build. BuildKit's has the most to say.
 
-Of BuildKit's builds the images among the materials are parents, but for the frontends, which are
-tools as a compiler is. Of other builders nobody says what an image was to the build: it may be a
+Of BuildKit's builds the images among the materials are parents, but for the frontends and its
+generator of SBOMs, which are tools as a compiler is. Of other builders nobody says what an image was to the build: it may be a
 tool too, and so it is never told as a base.
 """
 
@@ -37,6 +37,8 @@ _GITHUB = (
 )
 _FRONTENDS = re.compile(r".*/(?:docker/dockerfile(?:-upstream)?|blubber(?:/buildkit|-buildkit))")
 """Names of frontends that are told apart where a statement does not name its own."""
+_SCANNER = re.compile(r".*/buildkit-(?:syft-)?scanner")
+"""BuildKit's own generator of SBOMs, which it lists among what the image was made from."""
 _BLUBBER = re.compile(r".*/blubber(?:/buildkit|-buildkit)")
 _USER_INFO = re.compile(r"^(https?://)[^/@]*@")
 _GIT_REF = re.compile(r"[#@]refs/.*$|#.*$|(?<=\.git)@.*$")
@@ -206,10 +208,10 @@ def _make_build(told: _Told, where: str) -> Build:
         raise TooManyEntries(where, f"{count} materials are more than {MATERIALS_LIMIT}")
     is_buildkit = told.build_type.startswith(_BUILDKIT)
     requests = _list_requests(told.request) if is_buildkit else []
-    parents, frontends = _find_parents(told, requests, is_buildkit)
+    parents, tools = _find_parents(told, requests, is_buildkit)
     if len(parents) > PARENTS_LIMIT:
         raise TooManyEntries(where, f"{len(parents)} images are more than {PARENTS_LIMIT}")
-    builder, version = _name_builder(told, frontends, is_buildkit)
+    builder, version = _name_builder(told, tools, is_buildkit)
     repository, revision, path = _find_source(told)
     metadata = told.metadata
     return Build(
@@ -236,22 +238,22 @@ def _find_parents(
         if (image := read_material(item.uri, read(item.digest, _DIGESTS)))
     ]
     named = _frontend_names(requests)
-    frontends = [image for image in images if _is_frontend(image, named)]
+    tools = [image for image in images if _is_tool(image, named)]
     roles = read_roles(told.steps) if is_buildkit else None
     if roles is not None:
         digests = {image.image: image.digest for image in images if image.digest}
         found = [(image, image.digest or digests.get(image.image), role) for image, role in roles]
     else:
-        others = list(dict.fromkeys(image for image in images if image not in frontends))
+        others = list(dict.fromkeys(image for image in images if image not in tools))
         role: Role = "base" if is_buildkit and len(others) == 1 else "stage"
         found = [(image, image.digest, role) for image in others]
     parents = (Parent(image=image.image, digest=digest, role=role) for image, digest, role in found)
-    return tuple(dict.fromkeys(parents)), frontends
+    return tuple(dict.fromkeys(parents)), tools
 
 
-def _is_frontend(image: Material, named: set[str]) -> bool:
-    if not image.name:
-        return False
+def _is_tool(image: Material, named: set[str]) -> bool:
+    if not image.name or _SCANNER.fullmatch(image.name):
+        return bool(image.name)
     return image.name in named if named else bool(_FRONTENDS.fullmatch(image.name))
 
 
@@ -281,11 +283,11 @@ def _list_requests(raw: Raw) -> list[_Request]:
 
 
 def _name_builder(
-    told: _Told, frontends: list[Material], is_buildkit: bool
+    told: _Told, tools: list[Material], is_buildkit: bool
 ) -> tuple[str | None, str | None]:
     versions = read(told.builder.version, _VERSIONS) or {}
     if is_buildkit:
-        blubber = next((item for item in frontends if _BLUBBER.fullmatch(item.name or "")), None)
+        blubber = next((item for item in tools if _BLUBBER.fullmatch(item.name or "")), None)
         return ("blubber", blubber.tag) if blubber else ("buildkit", versions.get("buildkit"))
     if told.build_type.startswith(_GITHUB):
         return "github-actions", None
