@@ -1,0 +1,45 @@
+"""Peers written in Go, compiled from the modules that ``go/go.sum`` pins; kept in the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MODULE = Path(__file__).with_name("go")
+PACKAGES = (
+    "github.com/moby/buildkit/cmd/buildctl",
+    "github.com/moby/buildkit/cmd/buildkitd",
+    "oras.land/oras/cmd/oras",
+    "./referrers_registry",
+)
+
+
+def compile_programs() -> Path:
+    """The folder with the programs; the first time takes some minutes and the module proxy."""
+    if shutil.which("go") is None:
+        pytest.fail("these tests compile their peers: install Go 1.21 or newer from go.dev")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagecatalog-tests"
+    home.mkdir(parents=True, exist_ok=True)
+    sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
+    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    folder = home / f"go-{recipe}"
+    with (home / "go.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = home / "go-unfinished"
+            command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", f"{unfinished}/"]
+            done = subprocess.run(
+                [*command, *PACKAGES],
+                cwd=MODULE, env=os.environ | {"CGO_ENABLED": "0"},
+                capture_output=True, text=True, timeout=1800, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                pytest.fail(f"go build (the module wants the Go that go.mod names):\n{done.stderr}")
+            unfinished.rename(folder)
+    return folder
