@@ -76,10 +76,7 @@ def _why_unknown(row: ImageRow, name: str) -> str | None:
 
 
 def compare_packages(before: Iterable[Package], after: Iterable[Package]) -> PackageChanges:
-    """What became of each package, by name.
-
-    A version whose order is not known counts as newer than the one it replaced.
-    """
+    """What became of each package, by name; of equal versions the new one counts as newer."""
     added, removed, upgraded, downgraded = [], [], [], []
     for old, new in _pair(set(before), set(after)):
         change = _change(old, new)
@@ -130,19 +127,12 @@ def _group(found: Iterable[Package]) -> dict[_Kind, list[Package]]:
 
 
 def _order(one: Package) -> tuple[bytes, str, str]:
-    try:
-        key = sort_key(one.type, one.version)
-    except KeyError:
-        key = b""
-    return key, one.version, one.source_version
+    return sort_key(one.type, one.version), one.version, one.source_version
 
 
 def _is_older(new: Package, old: Package) -> bool:
     """Whether the order of their ecosystem says so."""
-    try:
-        return sort_key(new.type, new.version) < sort_key(old.type, old.version)
-    except KeyError:
-        return False
+    return sort_key(new.type, new.version) < sort_key(old.type, old.version)
 
 
 def _change(old: Package | None, new: Package | None) -> PackageChange:

@@ -76,12 +76,13 @@ def _of_repository(c: Connection, number: int, name: str) -> list[HistoryItem]:
     stays = past.list_stays(c, repository_id=number)
     rows = lookups.list_images(c, {*built, *(stay.image for stay in stays)})
     digests = {image: str(row.digest) for image, row in rows.items()}
-    told: dict[BuildItem, str] = {}
+    names = images.best_names(c, built)
+    told: dict[BuildItem, int] = {}
     for image in built:
         for item in builds.list_builds(c, image):
-            told.setdefault(item, digests[image])
-    for item, digest in told.items():
-        items += _built([item], f"{name}@{digest}", digest)
+            told.setdefault(item, image)
+    for item, image in told.items():
+        items += _built([item], names.get(image, f"{name}@{digests[image]}"), digests[image])
     return [*items, *_ran(stays, digests)]
 
 
