@@ -81,7 +81,8 @@ class Lines:
     def heads(self, keys: Iterable[LineKey]) -> dict[LineKey, Head]:
         """The newest of each line; a line all of whose tags are gone is left out."""
         wanted = set(keys)
-        self._find({key.repository for key in wanted} - self._seen)
+        if unseen := {key.repository for key in wanted} - self._seen:
+            self._find(unseen)
         return {key: self._heads[key] for key in wanted & self._heads.keys()}
 
     def newest_of(self, repositories: Collection[str]) -> dict[LineKey, Head]:
