@@ -441,8 +441,8 @@ def test_circles_and_two_builds_of_one_image_are_kept_as_they_are_told(catalog: 
         ]
 
 
-def test_ten_thousand_children_wait_for_one_name(catalog: Catalog, put_image: PutImage) -> None:
-    told = [child(f"{BASE}:1", f"app{n}", reason=str(n)) for n in range(10_000)]
+def test_thousands_of_children_wait_for_one_name(catalog: Catalog, put_image: PutImage) -> None:
+    told = [child(f"{BASE}:1", f"app{n}", reason=str(n)) for n in range(3000)]
     with catalog.write() as c:
         tellings = [builds.prepare(one, told_by=None) for one in told]
         builds.register_all(c, Shelf(), tellings, configured={}, now=NOON)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from imagecatalog.catalog import builds, inventories
+from imagecatalog.catalog.builds import Registered
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.domain.builds import Build, Inventory
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt, image_page
@@ -26,6 +27,11 @@ def keep_build(
 ) -> BuildReceipt:
     """Keep a build as registered; the very same again changes nothing."""
     kept = builds.register(c, shelf, build, told_by=told_by, configured=configured, now=now)
+    return write_receipt(build, kept)
+
+
+def write_receipt(build: Build, kept: Registered) -> BuildReceipt:
+    """What is answered to who told of a build."""
     return BuildReceipt(
         id=kept.id,
         image=build.image,

@@ -12,8 +12,10 @@ from fastapi import Request
 
 from imagecatalog.catalog.configured import ConfiguredSetups, configured_setups
 from imagecatalog.config import Settings
+from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
+from imagecatalog.web.together import Registrar
 
 _SHELVES_KEPT = 8
 _LARGE_AT_ONCE = 2
@@ -35,6 +37,9 @@ class Service:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._shelves: list[Shelf] = []
+        self.registrar = Registrar(self.write, lambda: self.configured)
+        self.holders: dict[bytes, tuple[float, TokenRow]] = {}
+        """Tokens met, by the hash of their secret, and when by the monotonic clock."""
         self.large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
         """To be held while a document is parsed that takes much memory."""
 

@@ -14,16 +14,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Struct
 from starlette.requests import ClientDisconnect
 
-from imagecatalog.catalog.registration import keep_build, keep_sbom
+from imagecatalog.catalog.registration import keep_sbom, write_receipt
+from imagecatalog.catalog.tellings import prepare
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BodyTooLarge, InvalidBody, UnsupportedMediaType, UsageError
 from imagecatalog.formats.sbom import parse_sbom
-from imagecatalog.store import access
 from imagecatalog.store.access import TokenRow
+from imagecatalog.store.engine import Connection
 from imagecatalog.web.api.builds import read_build
 from imagecatalog.web.api.schemas import Name, Text
-from imagecatalog.web.auth import check_coverage, holder_of
+from imagecatalog.web.auth import check_coverage, confirm, holder_of
 from imagecatalog.web.http import JSON, PROBLEM, Problem, encode
 from imagecatalog.web.service import service_of
 
@@ -148,18 +149,14 @@ def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Resp
     build = read_build(_unpack(request, packed, BUILD_LIMIT))
     service = service_of(request)
     now = service.clock()
-    with service.write() as (c, shelf):
-        access.note_use(c, holder, now=now)
+
+    def check(c: Connection) -> None:
+        confirm(c, holder, "register", now=now)
         check_coverage(c, holder.token, build.image, build.digest)
-        receipt = keep_build(
-            c,
-            shelf,
-            build,
-            told_by=holder.token.name,
-            configured=service.configured,
-            now=now,
-        )
-    return _answer(receipt)
+
+    telling = prepare(build, told_by=holder.token.name)
+    kept = service.registrar.register(telling, check=check, now=now)
+    return _answer(write_receipt(build, kept))
 
 
 @router.post("/register_build", **_BUILD)
@@ -185,7 +182,7 @@ def upload_sbom(
         inventory = parse_sbom(_unpack(request, packed, SBOM_LIMIT), "the document")
     now = service.clock()
     with service.write() as (c, shelf):
-        access.note_use(c, holder, now=now)
+        confirm(c, holder, "register", now=now)
         check_coverage(c, holder.token, image, subject)
         receipt = keep_sbom(
             c,

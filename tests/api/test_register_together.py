@@ -1,0 +1,116 @@
+"""Builds that come at the same moment are written together, and each is answered for itself."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from imagecatalog.catalog.builds import Registered
+from imagecatalog.catalog.tellings import prepare
+from imagecatalog.domain.builds import Build
+from imagecatalog.domain.refs import Digest
+from imagecatalog.errors import DatabaseFull, Forbidden
+from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.shelf import Shelf
+from imagecatalog.web.together import Registrar
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class Writing:
+    """Transactions that are counted, and the first of which is held up."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.count = 0
+        self.is_writing = threading.Event()
+        self.may_go_on = threading.Event()
+
+    @contextmanager
+    def __call__(self) -> Iterator[tuple[Connection, Shelf]]:
+        self.count += 1
+        with self.catalog.write() as c:
+            if self.count == 1:
+                self.is_writing.set()
+                assert self.may_go_on.wait(30)
+            yield c, Shelf()
+
+
+def told(number: int) -> Build:
+    return Build(digest=Digest.of(b"%d" % number), reason=str(number))
+
+
+def register_many(
+    writing: Writing, count: int, refused: dict[int, Exception]
+) -> list[Registered | Exception]:
+    """One first, and while it is written all the others."""
+    registrar = Registrar(writing, dict)
+
+    def register(number: int) -> Registered | Exception:
+        def check(_: Connection) -> None:
+            if number in refused:
+                raise refused[number]
+
+        try:
+            return registrar.register(prepare(told(number), told_by="ci"), check=check, now=NOON)
+        except Exception as error:  # noqa: BLE001 - what was raised is what is tested
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        first = pool.submit(register, 0)
+        assert writing.is_writing.wait(30)
+        others = [pool.submit(register, number) for number in range(1, count)]
+        while len(registrar._waiting) < count - 1:
+            pass
+        writing.may_go_on.set()
+        return [one.result() for one in (first, *others)]
+
+
+def test_who_comes_while_another_writes_is_written_together(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    found = register_many(writing, 100, {})
+    assert writing.count == 3
+    assert all(isinstance(one, Registered) and one.created for one in found)
+    assert [one.digest for one in found if isinstance(one, Registered)] == [
+        told(number).digest for number in range(100)
+    ]
+
+
+def test_a_refusal_is_one_clients_alone(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    found = register_many(writing, 8, {3: Forbidden("not yours"), 5: Forbidden("nor yours")})
+    assert writing.count == 2
+    assert [isinstance(one, Forbidden) for one in found] == [n in (3, 5) for n in range(8)]
+
+
+def test_a_fault_of_ours_with_one_build_spares_the_others(catalog: Catalog) -> None:
+    found = register_many(Writing(catalog), 8, {3: ZeroDivisionError()})
+    assert Counter(map(type, found)) == {Registered: 7, ZeroDivisionError: 1}
+
+
+def test_a_database_that_fails_fails_for_all(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    found = register_many(writing, 8, {3: DatabaseFull("no room")})
+    assert writing.count == 2
+    assert Counter(map(type, found)) == {Registered: 1, DatabaseFull: 7}
+
+
+def test_who_is_alone_waits_for_nobody(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    writing.may_go_on.set()
+    registrar = Registrar(writing, dict)
+    for number in range(3):
+        registrar.register(prepare(told(number), told_by=None), check=lambda _: None, now=NOON)
+    with pytest.raises(Forbidden):
+        registrar.register(prepare(told(9), told_by=None), check=_refuse, now=NOON)
+    assert writing.count == 4
+
+
+def _refuse(_: Connection) -> None:
+    raise Forbidden("not yours")
