@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import contents, lineage, questions, sync
+from benchmarks import contents, lineage, planning, questions, sync
 
 
 def main() -> None:
@@ -12,13 +12,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="image versions, with commas")
     parser.add_argument(
-        "questions", nargs="*", help="questions, lineage, sync, contents; default all"
+        "questions", nargs="*", help="questions, lineage, planning, sync, contents; default all"
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
     runs = {
         "questions": lambda: questions.run(sizes),
         "lineage": lambda: lineage.run(sizes),
+        "planning": lambda: planning.run(sizes),
         "sync": sync.run,
         "contents": contents.run,
     }

@@ -70,7 +70,7 @@ def plan(
     tree_config: Path | None,
     **question: Any,
 ) -> None:
-    """What to rebuild in which order, what to redeploy then, and what remains.
+    """What to rebuild and redeploy, in which order, and what remains.
 
     The fewest rebuilds that bring the updates to all that runs: at the ancestor that brought a
     package, then what is built on it and leads to something running. With --format docker-pkg it

@@ -54,7 +54,7 @@ def test_every_setting_is_documented() -> None:
         assert f"`{feed}`" in CONFIGURATION
     for section, kind in config._SECTIONS.items():
         for key in kind.__struct_fields__:
-            tables = ("registry", "cluster", "apt", "feeds", "clair", "line", "api")
+            tables = ("registry", "cluster", "apt", "feeds", "clair", "line", "api", "plan")
             heading = key in tables and not section
             assert ("[" + key + "]" if heading else f"`{key}`") in CONFIGURATION, key
 
