@@ -36,8 +36,10 @@ _STALE: tuple[Status, ...] = ("security-update", "end-of-life", "update", "super
 _COLLAPSE = 4
 """So many siblings of one repository are one line, where there are more descendants than this:"""
 _ROOMY = 40
-_FACTS = 36
-"""Columns of a terminal that a lineage's facts take beside its tree."""
+_KNOWN_BY = 10
+"""The least that is kept of how an edge is known."""
+_NARROW = 16
+"""A name in a tree is cut to no less than this."""
 
 
 class RelativeRow(Struct, frozen=True):
@@ -106,27 +108,40 @@ def show_lineage(lineage: Lineage, *, whole: bool) -> None:
     lines = tree.lines()
     _say()
     registry = _usual_registry(line.name for line in lines)
-    total = table_width(sys.stdout)
+    room = _room_for_names(lines)
     rows = []
     for line in lines:
         name = line.name.removeprefix(registry)
-        if total is not None:
-            name = shorten(name, max(total - _FACTS - measure(line.stem), 16), whole_end=True)
+        if room is not None:
+            name = shorten(name, max(room - measure(line.stem), _NARROW), whole_end=True)
         colour = "bold" if line.is_focus else None
         rows.append(
             (Cell(line.stem + name, colour, len(line.stem)), line.verdict, line.runs, line.known_by)
         )
     title = f"IMAGE ({registry}…)" if registry else "IMAGE"
     columns = (
-        Column(title, least=22),
+        Column(title if room is None else shorten(title, max(room, _NARROW))),
         Column("VERDICT"),
         Column("RUNS", right=True),
-        Column("KNOWN BY", least=10),
+        Column("KNOWN BY", least=_KNOWN_BY),
     )
     write_table(columns, rows)
     if lineage.more_descendants:
         _say(f"\nThere are more than {len(tree.images):,} descendants; see --limit")
     _say_contradictions(lineage.contradictions)
+
+
+def _room_for_names(lines: Sequence[_Line]) -> int | None:
+    """Columns that the facts leave to the tree; None where lines may be as long as they like."""
+    total = table_width(sys.stdout)
+    if total is None:
+        return None
+    facts = (
+        max(len("VERDICT"), *(measure(line.verdict.text) for line in lines)),
+        max(len("RUNS"), *(measure(line.runs) for line in lines)),
+        max(_KNOWN_BY, *(measure(line.known_by) for line in lines)) if total >= 80 else _KNOWN_BY,
+    )
+    return total - sum(facts) - 2 * len(facts)
 
 
 def _usual_registry(names: Iterator[str]) -> str:
