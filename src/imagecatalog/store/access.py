@@ -27,6 +27,7 @@ USE_NOTED = timedelta(hours=1)
 """How exactly the last use of a token is kept."""
 
 _BY_HASH = select(token).where(token.c.hash == bindparam("hash"))
+_BY_NUMBER = select(token).where(token.c.id == bindparam("number"))
 _HOMES_LIMIT = 1000
 
 
@@ -76,6 +77,12 @@ def find_token(c: Connection, secret_hash: bytes) -> TokenRow | None:
     """The token of a secret, in whatever state."""
     row = c.execute(_BY_HASH, {"hash": secret_hash}).first()
     return None if row is None else TokenRow(row.id, _read(row))
+
+
+def get_token(c: Connection, number: int) -> TokenRow:
+    """A token by our number of it, which no token ever loses."""
+    row = c.execute(_BY_NUMBER, {"number": number}).one()
+    return TokenRow(row.id, _read(row))
 
 
 def is_use_noted(row: TokenRow, now: datetime) -> bool:

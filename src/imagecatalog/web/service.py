@@ -15,6 +15,7 @@ from imagecatalog.config import Settings
 from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
+from imagecatalog.web.last_plan import LastPlan
 from imagecatalog.web.together import Registrar
 
 _SHELVES_KEPT = 8
@@ -40,6 +41,8 @@ class Service:
         self.registrar = Registrar(self.write, lambda: self.configured)
         self.holders: dict[bytes, tuple[float, TokenRow]] = {}
         """Tokens met, by the hash of their secret, and when by the monotonic clock."""
+        self.next_plan = LastPlan()
+        """What the front page says is to be done next."""
         self.large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
         """To be held while a document is parsed that takes much memory."""
 

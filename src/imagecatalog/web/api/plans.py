@@ -14,13 +14,12 @@ from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.outlets.docker_pkg import with_commands
 from imagecatalog.planning import following
 from imagecatalog.planning.plan import make_plan
-from imagecatalog.store import access
 from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
 from imagecatalog.web.api.routes import PROBLEMS, answers_many, answers_one, send_list
 from imagecatalog.web.api.schemas import USUAL_PAGE, ListQuestion, Question, Text
-from imagecatalog.web.auth import holder_of
+from imagecatalog.web.auth import confirm, holder_of
 from imagecatalog.web.http import JSON, encode, respond
 from imagecatalog.web.service import service_of
 
@@ -111,7 +110,7 @@ def save_plan(request: Request, holder: Holder, ask: Annotated[PlanAsk, Query()]
     service = service_of(request)
     now = service.clock()
     with service.write() as (c, _):
-        access.note_use(c, holder, now=now)
+        confirm(c, holder, "register", now=now)
         plan = following.save_plan(
             c, ask.question(), settings=service.settings, saved_by=holder.token.name, now=now
         )
