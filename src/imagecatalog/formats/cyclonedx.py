@@ -106,6 +106,7 @@ def parse_cyclonedx(body: bytes, where: str) -> Inventory:
             gathering.add(component.purl, component.name, component.version, source)
     metadata = bom.metadata or _Metadata()
     described = gathering.decode(metadata.component, _COMPONENT) if metadata.component else None
+    gathering.note_image(read_purl(described.purl) if described else None)
     return gathering.finish(
         f"CycloneDX {bom.spec_version}",
         _read_tool(metadata.tools),

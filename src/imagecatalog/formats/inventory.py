@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from imagecatalog.domain.builds import Inventory
 from imagecatalog.domain.packages import Distro, Package
@@ -30,6 +31,8 @@ VALUES_LIMIT = 4_000_000
 ENTRIES_LIMIT = 200_000
 """Packages of a document, with those that are not understood."""
 _SHOWN = 3
+_ARCHITECTURES = {"386": "i386", "arm": "armhf", "mips64le": "mips64el", "ppc64le": "ppc64el"}
+"""Debian's names of architectures, by those of images."""
 _TOOL_LENGTH = 200
 
 
@@ -95,6 +98,8 @@ class Gathering:
         self._where = where
         self._packages: set[Package] = set()
         self._distros: Counter[Distro] = Counter()
+        self._unplaced: list[Package] = []
+        self._architecture: str | None = None
         self._entries = 0
         self._images = 0
         self._nameless: list[str] = []
@@ -113,10 +118,14 @@ class Gathering:
             if parsed.type in IMAGE_TYPES:
                 self._images += 1
                 return
-            self._packages.add(make_package(parsed, version, source))
+            package = make_package(parsed, version, source)
         except BadName as error:
             self._broken.append(error.message)
             return
+        if package.type == "deb" and not package.arch:
+            self._unplaced.append(package)
+        else:
+            self._packages.add(package)
         if distro := distro_of(parsed):
             self._distros[distro] += 1
 
@@ -131,6 +140,25 @@ class Gathering:
             self._broken.append(error.why[:200])
             return None
 
+    def note_image(self, purl: Purl | None) -> None:
+        """Take note of the image that the document speaks of."""
+        told = purl.qualifiers.get("arch") if purl and purl.type in IMAGE_TYPES else None
+        self._architecture = self._architecture or told
+
+    def _place(self) -> None:
+        """Give Debian packages without an architecture that of the others, or of the image.
+
+        apt looks packages up by it, so one without any would look as if it had no updates.
+        """
+        known = {package.arch for package in self._packages if package.type == "deb"} - {"all"}
+        told = _ARCHITECTURES.get(self._architecture or "", self._architecture)
+        arch = known.pop() if len(known) == 1 else told
+        for package in self._unplaced:
+            if arch:
+                self._packages.add(structs.replace(package, arch=arch))
+            else:
+                self._broken.append(f"{package.name!r} has no architecture")
+
     def _count(self) -> None:
         self._entries += 1
         if self._entries > ENTRIES_LIMIT:
@@ -144,6 +172,7 @@ class Gathering:
         subjects: Iterable[Digest] = (),
     ) -> Inventory:
         """The list; ``distro`` counts before what most packages say of theirs."""
+        self._place()
         likely = min(self._distros.items(), key=lambda pair: (-pair[1], str(pair[0])), default=None)
         return Inventory(
             format=format_name,

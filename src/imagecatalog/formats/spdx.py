@@ -103,6 +103,7 @@ def parse_spdx(body: bytes, where: str) -> Inventory:
         if package is None:
             continue
         if _is_image(package) and (package.id in described or not described):
+            gathering.note_image(read_purl(package.purl))
             subjects += _read_digests(package)
         elif _is_system(package):
             distro = distro or make_distro(package.name or "linux", package.version)

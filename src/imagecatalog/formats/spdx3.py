@@ -112,6 +112,7 @@ def parse_spdx3(body: bytes, where: str) -> Inventory:
         if package is None:
             continue
         if _is_image(package) and (package.id in roots or not roots):
+            gathering.note_image(read_purl(package.purl))
             subjects += _read_digests(package)
         elif package.purpose == "operatingSystem" and not package.purl:
             distro = distro or make_distro(package.name or "linux", package.version)

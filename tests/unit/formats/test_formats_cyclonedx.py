@@ -85,6 +85,37 @@ def test_trivy_tells_the_source_in_properties() -> None:
     assert (found.distro, found.problem) == (Distro("ubuntu", "22.04"), None)
 
 
+@pytest.mark.parametrize(
+    ("others", "image", "arch"),
+    [
+        (["amd64", "all"], "", "amd64"),
+        ([], "amd64", "amd64"),
+        (["all"], "arm", "armhf"),
+        (["amd64", "i386"], "amd64", "amd64"),
+    ],
+)
+def test_an_architecture_that_is_left_out_is_that_of_the_rest(
+    others: list[str], image: str, arch: str
+) -> None:
+    component = {"type": "container", "purl": f"pkg:oci/app@{DIGEST}?arch={image}"}
+    found = parse_sbom(
+        _bom(
+            _library("pkg:deb/debian/bare@1"),
+            *(_library(f"pkg:deb/debian/{one}@1?arch={one}") for one in others),
+            metadata={"component": component},
+        ),
+        "x",
+    )
+    assert {package.name: package.arch for package in found.packages}["bare"] == arch
+    assert found.problem is None
+
+
+def test_without_any_architecture_it_is_not_understood() -> None:
+    found = parse_sbom(_bom(_library("pkg:deb/debian/bare@1"), _library("pkg:npm/a@1")), "x")
+    assert found.packages == (NPM,)
+    assert found.problem == "1 of 2 entries are not understood: 'bare' has no architecture"
+
+
 def test_the_distribution_is_told_before_it_is_guessed() -> None:
     debian = _library("pkg:deb/debian/a@1?arch=all&distro=debian-12")
     assert parse_sbom(_bom(debian), "x").distro == Distro("debian", "12", "bookworm")
