@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from imagecatalog.catalog.lineage import list_bases
 from imagecatalog.config import LineRule
-from imagecatalog.domain.lineage import BuildItem, Lineage
+from imagecatalog.domain.lineage import BuildItem, InventoryItem, Lineage
 from imagecatalog.matching.lines import Lines
 from imagecatalog.planning.ancestry import find_image, lineage
-from imagecatalog.store import builds, lookups
+from imagecatalog.store import builds, disagreements, lookups
 from imagecatalog.store.engine import Connection
 
 _CHILDREN = 12
@@ -24,6 +24,8 @@ class ImageOrigin(Struct, frozen=True, kw_only=True):
     lineage: Lineage
     """Its descendants are but the first few."""
     builds: tuple[BuildItem, ...]
+    inventories: tuple[InventoryItem, ...]
+    """Who told of its packages, the list that counts first."""
     newer: str | None
     """The newest tag of its line, where that is another image."""
     newer_base: str | None
@@ -43,6 +45,7 @@ def image_origin(
     return ImageOrigin(
         lineage=lineage(c, reference, now=now, limit=_CHILDREN),
         builds=builds.list_builds(c, number),
+        inventories=disagreements.list_inventories(c, number),
         newer=newer.get(number),
         newer_base=None if base is None else newer.get(base),
     )

@@ -58,8 +58,13 @@ def show_overview(request: Request) -> Response:
     with service.read() as c:
         overview = staleness.overview(c, now=now)
         worst = staleness.outdated(c, now=now, limit=WORST_ROWS)
-        plan = make_plan(c, PlanQuestion(security=True), settings=service.settings, now=now)
         found = health.list_health(c)
+        told = tuple((one.kind, one.name, one.last_tried, one.last_good) for one in found)
+        plan = service.next_plan.get(
+            told,
+            now,
+            lambda: make_plan(c, PlanQuestion(security=True), settings=service.settings, now=now),
+        )
     return render(
         request,
         "overview.html",
