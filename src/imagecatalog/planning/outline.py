@@ -54,6 +54,28 @@ class Outline(Struct, frozen=True):
         return [self.survey.waiting[want.spot][want.package] for want in self.brings.get(line, ())]
 
 
+class _Ends(Struct):
+    """What becomes of what runs, gathered image by image."""
+
+    survey: Survey
+    rebuilds: Rebuilds
+    moves: list[Move] = []
+    remaining: list[Remaining] = []
+    unplannable: list[Unplannable] = []
+
+    def decide(self, one: RunningImage, spot: Spot | None, packages: Mapping[str, Fixable]) -> None:
+        """Where an image that needs something goes, and what it keeps."""
+        newest = self.survey.newest.get(spot) if spot else None
+        if spot is None or newest is None:
+            why = NO_LINE if spot is None else NO_NEWEST
+            self.unplannable.append(Unplannable(image=one.name, reason=why))
+            self.remaining.append(_remain(one, why, packages))
+            return
+        move = _move(one, spot, self.survey, self.rebuilds, packages)
+        self.moves += [move] if move else []
+        self.remaining += _list_blocked(one, spot, newest, self.rebuilds, packages)
+
+
 def bring_updates(
     c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime
 ) -> Outline:
@@ -79,24 +101,13 @@ def bring_updates(
     asked = {*spots.values(), *idle} & survey.newest.keys()
     demands = [Want(spot, name) for spot in asked for name in survey.newest[spot].waiting or ()]
     rebuilds = find_rebuilds(demands, survey.newest)
-    moves, remaining, unplannable = [], [], []
+    ends = _Ends(survey, rebuilds)
     for one in needy:
-        spot = spots.get(one.number)
-        newest = survey.newest.get(spot) if spot else None
-        packages = waiting[one.number or 0]
-        if spot is None or newest is None:
-            why = NO_LINE if spot is None else NO_NEWEST
-            unplannable.append(Unplannable(image=one.name, reason=why))
-            remaining.append(_remain(one, why, packages))
-            continue
-        move = _move(one, spot, survey, rebuilds, packages)
-        moves += [move] if move else []
-        remaining += _list_blocked(one, spot, newest, rebuilds, packages)
-    remaining += _list_unknown(fleet, targets, judgeable, waiting)
-    unplannable += [
-        Unplannable(image=survey.newest[spot].name, reason=rebuilds.circles[spot.line])
-        for spot in {s.line: s for s in sorted(survey.newest)}.values()
-        if spot.line in rebuilds.circles
+        ends.decide(one, spots.get(one.number), waiting[one.number or 0])
+    ends.remaining += _list_unknown(fleet, targets, judgeable, waiting)
+    names = {spot.line: survey.newest[spot].name for spot in sorted(survey.newest)}
+    ends.unplannable += [
+        Unplannable(image=names[line], reason=why) for line, why in rebuilds.circles.items()
     ]
     return Outline(
         survey=survey,
@@ -104,9 +115,9 @@ def bring_updates(
         brings=rebuilds.brings,
         rebuilds=rebuilds,
         root=None,
-        moves=moves,
-        remaining=remaining,
-        unplannable=unplannable,
+        moves=ends.moves,
+        remaining=ends.remaining,
+        unplannable=ends.unplannable,
         containers=_count(needy, spots, survey.newest, rebuilds),
     )
 
