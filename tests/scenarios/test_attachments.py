@@ -495,3 +495,45 @@ def test_tags_that_were_taken_for_images_are_forgotten(
     assert (found["tags"], found["digest"]) == (["1"], app["digest"])
     assert told(shop, "app:1") == {("sbom", "none", None)}
     shop.command.run("show", bill["digest"], expect=3)
+
+
+# --- how it is told -------------------------------------------------------------------------------
+
+
+def test_show_says_what_is_signed_and_what_does_not_count(shop: Shop, app: Target) -> None:
+    other = shop.registry.add_image(debian(other="1.0-1"))
+    good, bad = sealed(provenance(app)), sealed(provenance(other))
+    artifact = add_artifact(shop.registry, (DSSE, good), (DSSE, bad))
+    shop.registry.tag("app", artifact, fallback(app, ".att"))
+    shop.sync()
+    said = shop.command.run("show", f"{shop.host}/app:1", "--format", "table").out
+    lines = " ".join(said.split())
+    assert "signature: signed, not verified" in lines
+    assert "which is another image" in lines
+
+
+def test_labels_and_annotations_are_searched(shop: Shop) -> None:
+    config = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"team": "a=b c"}}}
+    labelled = shop.registry.add_image(debian(one="1.0-1"), config=json.dumps(config).encode())
+    plain = shop.registry.add_image(debian(two="1.0-1"))
+    manifest = json.loads(shop.registry.manifests[Digest(plain["digest"])][1])
+    manifest["annotations"] = {"team": "other"}
+    annotated = shop.registry.add_manifest(manifest, OCI_MANIFEST)
+    shop.registry.tag("labelled", labelled)
+    shop.registry.tag("annotated", annotated)
+    shop.sync(expect=0)
+
+    def find(*words: str) -> list[str]:
+        found = shop.command.run("images", *words, "--format", "json").json()
+        return [item["digest"] for item in found]
+
+    assert set(find("--label", "team")) == {labelled["digest"], annotated["digest"]}
+    assert find("--label", "team=a=b c") == [labelled["digest"]]
+    assert find(f"{shop.host}/annotated", "--label", "team") == [annotated["digest"]]
+    assert find("--label", "team=nobody") == find("--label", "tea") == []
+    assert "1 image with team=other" in shop.command.run("images", "--label", "team=other").out
+    hits = shop.command.run("search", "team=other", "--format", "json").json()
+    assert [hit["name"] for hit in hits] == [f"{shop.host}/annotated:1"]
+    shop.command.run("images", "--label", "", expect=2)
+    shop.command.run("images", "--label", "team", "--search", "x", expect=2)
+    assert shop.command.show(f"{shop.host}/labelled:1")["labels"] == {"team": "a=b c"}

@@ -89,8 +89,10 @@ class Answering(Protocol):
     def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
         """By name."""
 
-    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
-        """Of one repository; raises NotFound for an unknown one."""
+    def images(
+        self, repository: str | None, label: str | None, limit: int | None
+    ) -> Iterable[ImageSummary]:
+        """Of one repository, or with a label; raises NotFound for an unknown repository."""
 
     def image(self, reference: str) -> ImageDetail:
         """By name, digest or a digest's first letters; raises NotFound."""
@@ -169,10 +171,12 @@ class LocalCatalog:
         """By name."""
         return repositories.list_repositories(self._c, search=search, limit=limit).items
 
-    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
-        """Of one repository; raises NotFound for an unknown one."""
+    def images(
+        self, repository: str | None, label: str | None, limit: int | None
+    ) -> Iterable[ImageSummary]:
+        """Of one repository, or with a label; raises NotFound for an unknown repository."""
         return inspection.list_images(
-            self._c, now=self._now, repository=repository, limit=limit
+            self._c, now=self._now, repository=repository, label=label, limit=limit
         ).items
 
     def image(self, reference: str) -> ImageDetail:

@@ -132,6 +132,11 @@ def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
 @click.option("--search", metavar="TEXT", help="Only repositories with this in their name.")
 @click.option("--package", metavar="NAME", help="The images that hold this binary package.")
 @click.option("--below", metavar="VERSION", help="With --package: only versions older than this.")
+@click.option(
+    "--label",
+    metavar="KEY[=VALUE]",
+    help="Only images with this label of their configuration or annotation of their manifest.",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N of them.")
 @click.pass_obj
 def images(
@@ -141,14 +146,19 @@ def images(
     search: str | None,
     package: str | None,
     below: str | None,
+    label: str | None,
     limit: int | None,
 ) -> None:
-    """The repositories, the images of one, or those with a package."""
+    """Repositories, or images by repository, label or package."""
     from imagecatalog.cli import layouts
     from imagecatalog.domain.answers import Holder, ImageSummary, RepositorySummary
 
     if sum(value is not None for value in (repository, search, package)) > 1:
         raise UsageError("REPOSITORY, --search and --package exclude one another")
+    if label is not None and (search is not None or package is not None):
+        raise UsageError("--label goes with REPOSITORY, or alone")
+    if label == "":
+        raise click.BadParameter("KEY or KEY=VALUE", param_hint="--label")
     if below is not None and package is None:
         raise UsageError("--below is of use with --package only")
     with invocation.answering() as answering:
@@ -156,9 +166,10 @@ def images(
             holders = answering.holders(package, below, limit)
             lay_out = lambda items: layouts.show_holders(items, package, below)  # noqa: E731
             _answer(invocation, Holder, holders, lay_out)
-        elif repository is not None:
-            found = answering.images(repository, limit)
-            lay_out = lambda items: layouts.show_images(items, repository, _now())  # noqa: E731
+        elif repository is not None or label is not None:
+            found = answering.images(repository, label, limit)
+            where = " with ".join(filter(None, [repository, label]))
+            lay_out = lambda items: layouts.show_images(items, where, repository, _now())  # noqa: E731
             _answer(invocation, ImageSummary, found, lay_out)
         else:
             known = answering.repositories(search, limit)

@@ -267,10 +267,13 @@ def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None
     say_next(f"images {items[0].repository}")
 
 
-def show_images(items: Sequence[ImageSummary], repository: str, now: datetime) -> None:
-    """``images NAME``: the images of a repository, the newest first."""
+def show_images(
+    items: Sequence[ImageSummary], where: str, repository: str | None, now: datetime
+) -> None:
+    """``images NAME`` and ``images --label``: the newest first; tags are whole without a repository."""
     running = sum(bool(item.running) for item in items)
-    _say(f"{plural(len(items), 'image')} of {repository}, {running:,} of them running\n")
+    of = "of" if repository else "with"
+    _say(f"{plural(len(items), 'image')} {of} {where}, {running:,} of them running\n")
     columns = (
         Column("TAGS", least=12),
         Column("DIGEST"),
@@ -341,6 +344,20 @@ def show_image(image: ImageDetail, now: datetime) -> None:
     if image.updates:
         _say()
         _write_updates(image.updates)
+    _write_beside(image)
+
+
+def _write_beside(image: ImageDetail) -> None:
+    """What the registry keeps beside it, whether it is signed, and what is wrong with it."""
+    if not image.attachments:
+        return
+    _say()
+    for item in image.attachments:
+        signed = "signed, not verified" if item.signature == "unverified" else item.signature
+        of = " of its index" if item.subject != image.digest else ""
+        problem = f"; {item.problem}" if item.problem else ""
+        fact = f"{item.kind}{of} ({item.media_type}), signature: {signed}{problem}"
+        _say(wrap(f"  {'attached':<11} {fact}", 14))
 
 
 def _verdict_sentence(image: ImageDetail) -> str:

@@ -84,9 +84,12 @@ class RemoteCatalog:
         """By name."""
         return self._many("/repositories", RepositorySummary, limit, {"search": search})
 
-    def images(self, repository: str, limit: int | None) -> Iterable[ImageSummary]:
-        """Of one repository; raises NotFound for an unknown one."""
-        return self._many("/images", ImageSummary, limit, {"repository": repository})
+    def images(
+        self, repository: str | None, label: str | None, limit: int | None
+    ) -> Iterable[ImageSummary]:
+        """Of one repository, or with a label; raises NotFound for an unknown repository."""
+        query = {"repository": repository, "label": label}
+        return self._many("/images", ImageSummary, limit, query)
 
     def image(self, reference: str) -> ImageDetail:
         """By name, digest or a digest's first letters; raises NotFound."""

@@ -21,7 +21,7 @@ from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
 from imagecatalog.store.attachments import list_attachments
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.labels import list_labels
+from imagecatalog.store.labels import labelled, list_labels
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 
 
@@ -134,12 +134,14 @@ def list_images(
     *,
     now: datetime,
     repository: str | None = None,
+    label: str | None = None,
     limit: int | None = None,
     after: str | None = None,
 ) -> Page[ImageSummary]:
     """The images of a repository, the newest made first; or all, the last met first.
 
-    Those that are gone are there too. Raises NotFound for a repository never met.
+    With ``label`` (``KEY`` or ``KEY=VALUE``) those that carry it. Those that are gone are there too.
+    Raises NotFound for a repository never met.
     """
     if repository is not None and repository not in repositories.list_repository_names(
         c, repository
@@ -149,10 +151,12 @@ def list_images(
         )
     place = read_cursor(after, tuple[int, int])
     more_than = None if limit is None else limit + 1
+    key, is_pair, value = (label or "").partition("=")
+    among = labelled(key, value if is_pair else None) if label else None
     if repository is None:
-        rows = tags.list_last_met(c, after=place, limit=more_than)
+        rows = tags.list_last_met(c, among=among, after=place, limit=more_than)
     else:
-        rows = tags.list_newest(c, repository, after=place, limit=more_than)
+        rows = tags.list_newest(c, repository, among=among, after=place, limit=more_than)
     more = limit is not None and len(rows) > limit
     rows = rows[:limit]
     items = _summarise(

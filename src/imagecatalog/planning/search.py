@@ -5,19 +5,21 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from imagecatalog.domain.answers import SearchHit
-from imagecatalog.store import finds, images, lookups
+from imagecatalog.store import finds, images, lookups, tags
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.labels import labelled
 
 
 def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...]:
     """Digests that begin so, then repositories, packages, workloads, namespaces, clusters.
 
+    ``KEY=VALUE`` finds images that carry this label, too.
     Within a kind an equal name comes first, then names that begin so, then by name.
     """
     text = text.strip()
     if not text:
         return ()
-    hits = _by_digest(c, text, limit)
+    hits = _by_digest(c, text, limit) + _by_label(c, text, limit)
     hits += [
         SearchHit(kind="repository", name=name, detail="repository", link=f"/images/{quote(name)}")
         for name in finds.find_repositories(c, text, limit=limit)
@@ -56,6 +58,25 @@ def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...
             SearchHit(kind="namespace", name=name, detail=cluster, link=f"/running?{where}")
         )
     return tuple(hits[:limit])
+
+
+def _by_label(c: Connection, text: str, limit: int) -> list[SearchHit]:
+    """The images that carry exactly this label, the last met first."""
+    key, is_pair, value = text.partition("=")
+    if not is_pair:
+        return []
+    found = [one.id for one in tags.list_last_met(c, among=labelled(key, value), limit=limit)]
+    names = images.best_names(c, found)
+    digests = {number: str(row.digest) for number, row in lookups.list_images(c, found).items()}
+    return [
+        SearchHit(
+            kind="image",
+            name=names.get(number, digests[number]),
+            detail=f"{text[:80]}, {digests[number]}",
+            link=f"/image?ref={quote(digests[number])}",
+        )
+        for number in found
+    ]
 
 
 def _by_digest(c: Connection, text: str, limit: int) -> list[SearchHit]:

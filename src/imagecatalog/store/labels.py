@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
 from imagecatalog.store.schema import label, manifest_label
@@ -63,6 +63,17 @@ def list_labels(c: Connection, number: int) -> dict[str, str]:
         .order_by(label.c.key)
     )
     return dict(c.execute(query).all())
+
+
+def labelled(key: str, value: str | None = None) -> Select[tuple[int]]:
+    """The numbers of images that carry a label, or that label with exactly that value."""
+    key = key[:KEY_LIMIT]
+    query = select(manifest_label.c.manifest_id).join(
+        label, label.c.id == manifest_label.c.label_id
+    )
+    if value is None:
+        return query.where(label.c.key == key)
+    return query.where(label.c.digest == _digest(key, value[:VALUE_LIMIT]))
 
 
 def _digest(key: str, value: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import BigInteger, Connection, and_, cast, func, or_, select
+from sqlalchemy import BigInteger, Connection, Select, and_, cast, func, or_, select
 
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
@@ -99,9 +99,13 @@ def list_periods(
 
 
 def list_last_met(
-    c: Connection, *, after: tuple[int, int] | None = None, limit: int | None = None
+    c: Connection,
+    *,
+    among: Select[tuple[int]] | None = None,
+    after: tuple[int, int] | None = None,
+    limit: int | None = None,
 ) -> list[AgedImage]:
-    """Every image, the last that the catalog met first; ``moment`` is when that was."""
+    """Every image, or those ``among``, the last that the catalog met first; ``moment`` is when."""
     there = select(repository_manifest.c.manifest_id).where(
         repository_manifest.c.manifest_id == manifest.c.id,
         repository_manifest.c.gone_at.is_(None),
@@ -116,6 +120,8 @@ def list_last_met(
         .where(manifest.c.kind != INDEX)
         .order_by(manifest.c.id.desc())
     )
+    if among is not None:
+        query = query.where(manifest.c.id.in_(among))
     if after is not None:
         query = query.where(manifest.c.id < after[1])
     if limit is not None:
@@ -130,10 +136,11 @@ def list_newest(
     c: Connection,
     name: str,
     *,
+    among: Select[tuple[int]] | None = None,
     after: tuple[int, int] | None = None,
     limit: int | None = None,
 ) -> list[AgedImage]:
-    """The images of a repository, the newest first, those that are gone too."""
+    """The images of a repository, or those ``among``, the newest first, those that are gone too."""
     moment = cast(func.coalesce(manifest.c.created, manifest.c.first_seen), BigInteger)
     query = (
         select(manifest.c.id, moment.label("moment"), repository_manifest.c.gone_at)
@@ -142,6 +149,8 @@ def list_newest(
         .where(repository.c.name == name, manifest.c.kind != INDEX)
         .order_by(moment.desc(), manifest.c.id.desc())
     )
+    if among is not None:
+        query = query.where(manifest.c.id.in_(among))
     if after is not None:
         query = query.where(
             or_(moment < after[0], and_(moment == after[0], manifest.c.id < after[1]))

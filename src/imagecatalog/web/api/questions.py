@@ -58,7 +58,12 @@ def ask_running(c: Connection, ask: RunningQuestion, now: datetime) -> Page[Runn
 def ask_images(c: Connection, ask: ImagesQuestion, now: datetime) -> Page[ImageSummary]:
     """Images of a repository, the newest first, or all, the last met first."""
     return inspection.list_images(
-        c, now=now, repository=ask.repository, limit=ask.limit or USUAL_PAGE, after=ask.after
+        c,
+        now=now,
+        repository=ask.repository,
+        label=ask.label,
+        limit=ask.limit or USUAL_PAGE,
+        after=ask.after,
     )
 
 

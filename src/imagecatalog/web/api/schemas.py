@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from imagecatalog.domain import answers, lineage, plans, receipts
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
+from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
 from imagecatalog.web.http import Problem
 
 LARGEST_PAGE = 1000
@@ -24,6 +25,7 @@ USUAL_PAGE = 100
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL keeps no NUL in a text, so no name has one."""
 Text = Annotated[str, Field(max_length=500, pattern=NO_NUL)]
+Label = Annotated[str, Field(max_length=KEY_LIMIT + VALUE_LIMIT + 1, pattern=NO_NUL)]
 Cursor = Annotated[str, Field(max_length=4000, pattern=NO_NUL)]
 Name = Annotated[str, Path(max_length=1000, pattern=NO_NUL)]
 
@@ -66,6 +68,10 @@ class ImagesQuestion(ListQuestion):
 
     repository: Annotated[
         Text | None, Field(min_length=1, description="Registry and path; left out: all.")
+    ] = None
+    label: Annotated[
+        Label | None,
+        Field(min_length=1, description="KEY or KEY=VALUE: those that carry this label."),
     ] = None
 
 
@@ -151,6 +157,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     answers.SearchHit,
     answers.TagPeriod,
     lineage.BuildItem,
+    lineage.InventoryItem,
     lineage.Diff,
     lineage.HistoryItem,
     lineage.Lineage,
