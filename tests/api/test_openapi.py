@@ -91,7 +91,7 @@ def test_answers_about_the_fleet_keep_to_the_document(
             "name": "openssl" if "packages" in operation.path else REPOSITORY,
         }
         wanted = {one.name for one in operation.path_parameters}
-        required = {"repository": REPOSITORY, "q": "openssl"}
+        required = {"repository": REPOSITORY, "q": "openssl", "a": worst["digest"]}
         case = operation.Case(
             method="GET",
             path_parameters={key: value for key, value in path.items() if key in wanted},
