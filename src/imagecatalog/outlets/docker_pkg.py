@@ -126,7 +126,9 @@ def _update(name: str, closure: frozenset[str], step: Step, tree: TreeView) -> I
         for member in sorted(closure)
         if next_version(tree.images[member].version, tree.config.update_id) is None
     ]
-    command = _docker_pkg(tree, "update", _selector(name, closure, tree), "--reason", _reason(step))
+    command = _docker_pkg(
+        tree, "update", select_name(name, closure, tree), "--reason", _reason(step)
+    )
     if stuck:
         yield _remark(
             f"docker-pkg knows no version after {_some(stuck)}; it would stop half-way at:"
@@ -134,7 +136,7 @@ def _update(name: str, closure: frozenset[str], step: Step, tree: TreeView) -> I
     yield _remark(command) if stuck else command
 
 
-def _selector(name: str, closure: frozenset[str], tree: TreeView) -> str:
+def select_name(name: str, closure: frozenset[str], tree: TreeView) -> str:
     """The name, with a slash before it where it would also select images that end in it."""
     labels = {
         other: f"{tree.config.repository(other)}:{image.version}"
