@@ -435,6 +435,17 @@ def test_an_sbom_tells_the_packages_of_an_image_nobody_met(client: TestClient) -
     assert package["package"] == "libssl3"
 
 
+def test_who_told_of_the_packages_is_told(client: TestClient) -> None:
+    register(client)
+    client.post(f"/api/v1/sboms/{DIGEST}", json=BOM)
+
+    counting, other = client.get(f"/api/v1/images/{DIGEST}/inventories").json()["items"]
+    assert (counting["kind"], counting["counts"], counting["told_by"]) == ("sbom", True, "ci")
+    assert (other["kind"], other["counts"], other["packages"]) == ("registered", False, 3)
+    assert len(other["only_here"]) == 3
+    assert other["not_here"] == ["libssl3 3.0.15-1~deb12u1 amd64"]
+
+
 def test_an_sbom_of_another_image_is_refused(client: TestClient) -> None:
     component = {"type": "container", "name": APP, "version": BASE_DIGEST}
     component["purl"] = f"pkg:oci/app@{BASE_DIGEST.replace(':', '%3A')}"

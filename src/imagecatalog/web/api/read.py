@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from imagecatalog.domain import answers, lineage
 from imagecatalog.planning import inspection, search, staleness
-from imagecatalog.store import builds, health, lookups, repositories
+from imagecatalog.planning.ancestry import find_image
+from imagecatalog.store import builds, disagreements, health, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
 from imagecatalog.web.api import questions
@@ -84,9 +85,21 @@ def list_image_builds(
     """What was told of an image's builds, the last first, each with its parents; one page."""
 
     def ask_builds(c: Connection, _now: datetime) -> tuple[lineage.BuildItem, ...]:
-        return builds.list_builds(c, lookups.resolve(c, digest))
+        return builds.list_builds(c, find_image(c, digest))
 
     return send_whole(request, lineage.BuildItem, ask, ask_builds)
+
+
+@_many("/images/{digest}/inventories", lineage.InventoryItem)
+def list_image_inventories(
+    request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
+) -> Response:
+    """Who told of an image's packages, whose list counts, and in what they disagree; one page."""
+
+    def ask_inventories(c: Connection, _now: datetime) -> tuple[lineage.InventoryItem, ...]:
+        return disagreements.list_inventories(c, find_image(c, digest))
+
+    return send_whole(request, lineage.InventoryItem, ask, ask_inventories)
 
 
 @_one("/images/{reference:path}", answers.ImageDetail)
