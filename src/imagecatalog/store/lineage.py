@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, bindparam, false, select
+from sqlalchemy import Connection, Select, and_, bindparam, false, func, select
 
 from imagecatalog.domain.builds import Evidence, Role
 from imagecatalog.domain.refs import Digest
@@ -188,14 +188,26 @@ def _make_nearest() -> Select[Any]:
 
 _NEAREST = _make_nearest()
 
-_HOLDING: Select[Any] = (
-    select(manifest.c.chain, manifest.c.id)
-    .where(
-        manifest.c.chain.in_(bindparam("ends", expanding=True)),
-        manifest.c.kind == IMAGE,
+MOST_EQUAL = 200
+"""Images of the very same layers that are looked at: those made first."""
+
+
+def _make_holding() -> Select[Any]:
+    order = (manifest.c.created.is_(None), manifest.c.created, manifest.c.digest)
+    place = func.row_number().over(partition_by=manifest.c.chain, order_by=order)
+    ranked = (
+        select(manifest.c.chain, manifest.c.id, place.label("place"))
+        .where(manifest.c.chain.in_(bindparam("ends", expanding=True)), manifest.c.kind == IMAGE)
+        .subquery()
     )
-    .order_by(manifest.c.chain, manifest.c.created.is_(None), manifest.c.created, manifest.c.digest)
-)
+    return (
+        select(ranked.c.chain, ranked.c.id)
+        .where(ranked.c.place <= MOST_EQUAL)
+        .order_by(ranked.c.chain, ranked.c.place)
+    )
+
+
+_HOLDING = _make_holding()
 
 _HOMES: Select[Any] = select(
     repository_manifest.c.manifest_id, repository_manifest.c.repository_id
@@ -212,7 +224,7 @@ def find_nearest(c: Connection, ends: Collection[bytes]) -> dict[bytes, bytes]:
 
 
 def list_of_chains(c: Connection, ends: Collection[bytes]) -> dict[bytes, list[int]]:
-    """The images that consist of each chain: made first, first; then by digest."""
+    """The first 200 images that consist of each chain: made first, first; then by digest."""
     found: dict[bytes, list[int]] = {}
     for batch in batches(set(ends)):
         for end, number in c.execute(_HOLDING, {"ends": batch}):
