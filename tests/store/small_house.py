@@ -9,16 +9,17 @@ from tests_store import NOON, SETUP, PutImage, digest, package
 
 from imagecatalog.catalog import ingest, timeline
 from imagecatalog.config import Settings
-from imagecatalog.domain.apt import ReleaseFacts
-from imagecatalog.domain.packages import Package
+from imagecatalog.domain.apt import AptSetup, ReleaseFacts
 from imagecatalog.domain.plans import Plan, PlanQuestion
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching.updates import judge, trust_of
 from imagecatalog.planning.plan import make_plan
-from imagecatalog.store import apt
+from imagecatalog.store import apt, images
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.shelf import Shelf
 
 HOST = "registry.example.org"
+ARM_SETUP = AptSetup(("arm64",), SETUP.sources)
 
 
 def facts(*, security: bool) -> ReleaseFacts:
@@ -59,6 +60,43 @@ class House:
             self.point(c, name, number)
         return number
 
+    def push_index(
+        self,
+        name: str,
+        packages: Mapping[str, str],
+        base: str | None = None,
+        *,
+        arm: Mapping[str, str] | None = None,
+    ) -> None:
+        """Push an index of an image for amd64 and one for arm64, each on its base's."""
+        members = []
+        with self.catalog.write() as c:
+            for arch, setup in (("amd64", SETUP), ("arm64", ARM_SETUP)):
+                own = f"{name}/{arch}"
+                above = self.layers[f"{base}/{arch}"] if base else ()
+                self.layers[own] = (*above, f"layer of {own}")
+                inside = arm if arm is not None and arch == "arm64" else packages
+                installed = [package(*one, arch) for one in inside.items()]
+                number = self.put_image(
+                    c,
+                    own,
+                    installed,
+                    setup=setup,
+                    layers=self.layers[own],
+                    platform=f"linux/{arch}",
+                    at=self.now,
+                )
+                members.append(number)
+            index = images.put_index(
+                c,
+                Shelf(),
+                digest(name),
+                "application/vnd.oci.image.index.v1+json",
+                members,
+                now=self.now,
+            )
+            self.point(c, name, index)
+
     def point(self, c: Connection, name: str, number: int) -> None:
         """Have a tag point to an image."""
         repository, _, tag = name.partition(":")
@@ -77,8 +115,12 @@ class House:
                 c, f"{HOST}/{repository}", self.tags[repository], [], [], now=self.now
             )
 
-    def run(self, **workloads: str | Sequence[str]) -> None:
-        """Have each of these workloads run an image, and those of before what they ran."""
+    def run(self, *, arch: str = "", **workloads: str | Sequence[str]) -> None:
+        """Have each of these workloads run an image, and those of before what they ran.
+
+        Of an index with ``arch`` its image for that.
+        """
+        suffix = f"/{arch}" if arch else ""
         for workload, image in workloads.items():
             for position, one in enumerate([image] if isinstance(image, str) else image):
                 self.running[f"{workload}/{position}"] = one
@@ -90,7 +132,7 @@ class House:
                 "main",
                 "container",
                 f"{HOST}/{image}",
-                f"{HOST}/{image.partition(':')[0]}@{digest(image)}",
+                f"{HOST}/{image.partition(':')[0]}@{digest(image + suffix)}",
             )
             for place, image in self.running.items()
         ]
@@ -106,9 +148,12 @@ class House:
             number = apt.put_release(
                 c, source.uri, source.suite, trust_of(source, ()), tried=self.now
             )
-            offered: list[Package] = [package(*one) for one in self.offers.items()]
-            index = apt.put_index(c, f"{self.now} {self.offers}", offered)
-            apt.point_indices(c, number, [apt.IndexRow("main", "amd64", index, None, None)])
+            rows = []
+            for arch in ("amd64", "arm64"):
+                offered = [package(*one, arch) for one in self.offers.items()]
+                index = apt.put_index(c, f"{self.now} {self.offers} {arch}", offered)
+                rows.append(apt.IndexRow("main", arch, index, None, None))
+            apt.point_indices(c, number, rows)
             apt.save_release(
                 c, number, good=self.now, problem=None, facts=facts(security=security), state="{}"
             )

@@ -7,8 +7,12 @@ from small_house import HOST, House, moves, steps
 from tests_store import PutImage
 
 from imagecatalog.config import PlanSettings, Settings
+from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.errors import BadName, NotFound, UsageError
+from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog
+
+OLD = {"libc": "1.0-1", "ssl": "1.0-1"}
 
 
 @pytest.fixture
@@ -238,3 +242,64 @@ def test_an_answer_is_the_same_whenever_it_is_asked(house: House) -> None:
     house.offer(ssl="1.0-2", node="1.0-2", app="1.0-2")
     assert house.plan() == house.plan()
     assert house.plan(image="base:1") == house.plan(image="base:1")
+
+
+def test_every_platform_gets_its_fix(house: House) -> None:
+    house.running.clear()
+    house.push_index("many:1", OLD)
+    house.push_index("tool:1", OLD | {"app": "1.0-1"}, "many:1")
+    house.run(arch="arm64", tool="tool:1")
+    house.offer(ssl="1.0-2")
+    plan = house.plan()
+    assert steps(plan) == [["many:1"], ["tool:1"]]
+    (fix,) = plan.waves[1][0].packages
+    assert (fix.package, fix.arch) == ("ssl", "arm64")
+    house.push_index("many:2", OLD | {"ssl": "1.0-2"})
+    house.push_index("tool:2", OLD | {"ssl": "1.0-2"}, "many:2")
+    assert moves(house.plan()) == {"tool": ("tool:2", True, 0)}
+
+
+def _part(name: str, fixed: str | None, *, covers: tuple[str, ...] = ()) -> FeedPart:
+    return FeedPart(
+        name=name,
+        digest=f"{name} {fixed}".encode(),
+        advisories=(Advisory(name=name, description="a fault", covers=covers),),
+        affected=(
+            Affected(
+                advisory=name,
+                release="bookworm",
+                source="ssl",
+                status="fixed" if fixed else "open",
+                fixed=fixed,
+            ),
+        ),
+    )
+
+
+def test_an_advisory_is_asked_for_and_steps_say_what_they_end(house: House) -> None:
+    with pytest.raises(NotFound, match="no feed"):
+        house.plan(advisory="CVE-2026-1")
+    with house.catalog.write() as c:
+        parts = (
+            _part("CVE-2026-1", "1.0-2"),
+            _part("CVE-2026-2", "1.0-9"),
+            _part("CVE-2026-3", None),
+            _part("CVE-2026-4", "0.9-1"),
+        )
+        apply_feed(c, "tracker", parts, where="tracker.json")
+    house.offer(ssl="1.0-2", node="1.0-2")
+    plan = house.plan(advisory="CVE-2026-1")
+    assert steps(plan) == [["base:1"], ["runtime:1"], ["service:1"]]
+    assert {step.fixes for wave in plan.waves for step in wave} == {("CVE-2026-1",)}
+    assert {fix.package for wave in plan.waves for step in wave for fix in step.packages} == {"ssl"}
+    assert plan.summary == "3 rebuilds in 3 waves fix 1 fault in 1 workload."
+    for unfixed in ("CVE-2026-2", "CVE-2026-3"):
+        plan = house.plan(advisory=unfixed)
+        assert plan.waves == ()
+        assert [(one.reason, one.packages) for one in plan.remaining] == [
+            ("no fix is out", ("ssl",))
+        ]
+    harmless = house.plan(advisory="CVE-2026-4")
+    assert (harmless.waves, harmless.remaining) == ((), ())
+    with pytest.raises(NotFound, match="CVE-2026-5"):
+        house.plan(advisory="CVE-2026-5")

@@ -217,3 +217,18 @@ def test_looking_twice_changes_nothing(house: House) -> None:
     first = follow(house)
     second = follow(house)
     assert (first.waves, first.redeploy) == (second.waves, second.redeploy)
+
+
+def test_one_platform_that_kept_the_old_package_is_named(house: House) -> None:
+    house.running.clear()
+    house.push_index("many:1", OLD)
+    house.run(arch="arm64", many="many:1")
+    save(house)
+    house.push_index("many:2", NEW, arm=OLD | {"libc": "1.0-2"})
+    plan = follow(house)
+    assert states(plan) == {"many:1": "kept-old-package"}
+    house.push_index("many:3", OLD | {"libc": "1.0-3"}, arm=NEW)
+    assert states(follow(house)) == {"many:1": "proven"}
+    house.push_index("many:4", NEW)
+    house.run(arch="arm64", many="many:4")
+    assert follow(house).state == "closed"
