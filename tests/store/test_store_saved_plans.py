@@ -223,6 +223,7 @@ def test_one_platform_that_kept_the_old_package_is_named(house: House) -> None:
     house.running.clear()
     house.push_index("many:1", OLD)
     house.run(arch="arm64", many="many:1")
+    house.offer(ssl="1.0-2")
     save(house)
     house.push_index("many:2", NEW, arm=OLD | {"libc": "1.0-2"})
     plan = follow(house)
