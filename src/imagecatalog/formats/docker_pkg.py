@@ -26,6 +26,8 @@ RELEASES_LIMIT = 20_000
 REASON_LIMIT = 2000
 """Characters of a changelog entry that are kept."""
 
+_BRACKETS_LIMIT = 1000
+
 _HEAD = re.compile(r"(\w[-+0-9a-z.]*) \(([^() \t]+)\)(?:\s+[-+0-9a-z.]+)+;", re.I)
 _TRAILER = re.compile(r" -- .{0,1000}?<[^<>]*>  ?(\S.*\S)\s*")
 _NIGHTLY = re.compile(r"(.+)-(20[0-9]{6})(?:-([0-9]{6}))?")
@@ -196,6 +198,9 @@ def parse_config(texts: Iterable[tuple[str, str]]) -> TreeConfig:
 
 
 def _parse_yaml(text: str, where: str) -> dict[str, object]:
+    if text.count("{") + text.count("[") > _BRACKETS_LIMIT:
+        # the parser takes the square of their depth
+        raise ConfigError(f"{where} has more brackets than a configuration of docker-pkg")
     try:
         parsed = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError):

@@ -18,6 +18,8 @@ from imagecatalog.errors import TooLarge
 TEMPLATE_LIMIT = 1 << 18
 """Characters of one template."""
 _PARENTS_LIMIT = 200
+_VALUE_LIMIT = 4000
+"""Characters of an expression's value: no name of an image is as long."""
 _UNKNOWN = "\ufffd"
 """Stands for what only running the template would tell."""
 
@@ -135,6 +137,8 @@ class _Template:
                 wants_filter = True
             else:
                 value, term = value + term, ""
+            if len(value) + len(term) > _VALUE_LIMIT:
+                return _UNKNOWN
         return value + term
 
 
