@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,12 @@ def _serve(database: Path) -> Iterator[str]:
             server.should_exit = True
             thread.join(timeout=30)
             app.state.service.catalog().close()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[Path], AbstractContextManager[str]]:
+    """Serves the catalog in a file while the block lasts; gives the address."""
+    return _serve
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,19 @@ def test_what_has_children_is_next_to_them() -> None:
     assert rows["root"] < rows["a"] < rows["parent"] < rows["child"]
 
 
+def test_lines_of_different_kinds_end_apart_in_the_order_they_come_from() -> None:
+    boxes = [Box(key, 100, 40) for key in ("a", "b", "c", "child")]
+    lines = [Line("a", "child", "z"), Line("b", "child", "m"), Line("c", "child", "z")]
+    ends = {route.line.source: route.points[-1] for route in arrange(boxes, lines).routes}
+    assert ends["a"] == ends["c"] != ends["b"]
+    lines = [Line("a", "child", "z"), Line("b", "child", "a")]
+    ends = {
+        route.line.source: route.points[-1]
+        for route in arrange(boxes[:2] + boxes[3:], lines).routes
+    }
+    assert ends["a"][0] < ends["b"][0]
+
+
 def test_a_child_stands_under_its_parent() -> None:
     picture = arrange([Box("a", 100, 40), Box("b", 60, 40)], [Line("a", "b")])
     upper, lower = picture.boxes

@@ -18,6 +18,8 @@ ROW_GAP = 44
 LANE = 2
 """Width of a line that passes through a row."""
 MARGIN = 8
+_END_GAP = 18
+"""Pixels between lines of different kinds where they end at one box, if it is wide enough."""
 _SWEEPS = 6
 _STRAIGHTNESS = 256
 """How much more a lane's place counts than a box's: long lines bend little, boxes make room."""
@@ -321,11 +323,26 @@ def _measure(
         is_down = way[0][0] == line.source
         return Route(line, tuple(points if is_down else points[::-1]))
 
+    routes = _part_ends([follow(line) for line in lines], placed)
     width = max((lefts[item] + grid.widths[item] for item in lefts), default=0) + 2 * MARGIN
     height = tops[-1] - (ROW_GAP if heights else 0) + MARGIN
-    return Picture(
-        width, height, tuple(placed[box.key] for box in boxes), tuple(map(follow, lines))
-    )
+    return Picture(width, height, tuple(placed[box.key] for box in boxes), routes)
+
+
+def _part_ends(routes: Sequence[Route], placed: Mapping[str, Placed]) -> tuple[Route, ...]:
+    """Lines of different kinds end at different points of a box, in the order they come from."""
+    comes_from: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for route in routes:
+        comes_from[route.line.target][route.line.kind].append(route.points[-2][0])
+    parted = []
+    for route in routes:
+        kinds = comes_from[route.line.target]
+        order = [kind for _, kind in sorted((_middle(xs), kind) for kind, xs in kinds.items())]
+        step = min(_END_GAP, placed[route.line.target].width // len(order))
+        x, y = route.points[-1]
+        x += round((order.index(route.line.kind) - (len(order) - 1) / 2) * step)
+        parted.append(Route(route.line, (*route.points[:-1], (x, y))))
+    return tuple(parted)
 
 
 def _turn(picture: Picture) -> Picture:

@@ -90,21 +90,6 @@ def show_plans(request: Request) -> Response:
     return render(request, "plans.html", page=page, ask=ask)
 
 
-@router.get("/plan/{number}")
-def show_saved_plan(request: Request, number: Number) -> Response:
-    """What became of a plan?"""
-    with service_of(request).read() as c:
-        plan = following.get_plan(c, number)
-    return render(
-        request,
-        "plan.html",
-        **describe_plan(plan),
-        json=f"/api/v1/plans/{number}",
-        forms=_link_forms(f"/plan/{number}", {}),
-        line=command("plan", "--id", number),
-    )
-
-
 @router.get("/plan/{number}.dot")
 def write_saved_plan_dot(request: Request, number: Number) -> Response:
     """The same as a Graphviz document."""
@@ -121,6 +106,21 @@ def _write_saved(request: Request, number: int, write: Callable[[Plan], str]) ->
     with service_of(request).read() as c:
         plan = following.get_plan(c, number)
     return respond(request, write(plan).encode(), TEXT)
+
+
+@router.get("/plan/{number}")
+def show_saved_plan(request: Request, number: Number) -> Response:
+    """What became of a plan?"""
+    with service_of(request).read() as c:
+        plan = following.get_plan(c, number)
+    return render(
+        request,
+        "plan.html",
+        **describe_plan(plan),
+        json=f"/api/v1/plans/{number}",
+        forms=_link_forms(f"/plan/{number}", {}),
+        line=command("plan", "--id", number),
+    )
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
