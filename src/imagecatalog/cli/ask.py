@@ -111,7 +111,7 @@ def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
     As CSV it is the image's packages, each with its candidate.
     """
-    from imagecatalog.cli import layouts, lineage_layouts, render
+    from imagecatalog.cli import change_layouts, layouts, render
     from imagecatalog.domain.answers import PackageItem
 
     with invocation.answering() as answering:
@@ -122,7 +122,7 @@ def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
         case "csv":
             render.write_csv(PackageItem, image.packages)
         case _ if inherited:
-            lineage_layouts.show_inherited(image)
+            change_layouts.show_inherited(image)
         case _:
             layouts.show_image(image, _now())
 

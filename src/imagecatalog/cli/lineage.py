@@ -55,7 +55,7 @@ def diff(invocation: Invocation, first: str, second: str | None) -> None:
     Without B it is the newest image of A's line: what an update of A would bring.
     As CSV it is the packages that changed.
     """
-    from imagecatalog.cli import lineage_layouts, render
+    from imagecatalog.cli import change_layouts, render
 
     with invocation.answering() as answering:
         found = answering.diff(first, second)
@@ -63,9 +63,9 @@ def diff(invocation: Invocation, first: str, second: str | None) -> None:
         case "json":
             render.write_json(found)
         case "csv":
-            render.write_csv(lineage_layouts.ChangeRow, lineage_layouts.list_changes(found))
+            render.write_csv(change_layouts.ChangeRow, change_layouts.list_changes(found))
         case _:
-            lineage_layouts.show_diff(found)
+            change_layouts.show_diff(found)
 
 
 @click.command(cls=Verb, reads=True)
@@ -77,7 +77,7 @@ def history(invocation: Invocation, reference: str, limit: int) -> None:
 
     REF is an image as for show, or a repository: registry.example.org/app without a tag.
     """
-    from imagecatalog.cli import lineage_layouts, render
+    from imagecatalog.cli import change_layouts, render
     from imagecatalog.domain.lineage import HistoryItem
 
     with invocation.answering() as answering:
@@ -88,7 +88,7 @@ def history(invocation: Invocation, reference: str, limit: int) -> None:
         case "csv":
             render.write_csv(HistoryItem, items)
         case _:
-            lineage_layouts.show_history(items, reference, datetime.now(UTC))
+            change_layouts.show_history(items, reference, datetime.now(UTC))
 
 
 VERBS = (lineage, diff, history)

@@ -1,20 +1,18 @@
-"""How lineages, differences and histories lie on a terminal: trees and lists."""
+"""How a lineage lies on a terminal: a tree, the farthest base first."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from imagecatalog.cli.layouts import describe_status
 from imagecatalog.cli.render import (
     Cell,
     Column,
     clean,
-    format_ago,
     measure,
     plural,
     shorten,
@@ -22,13 +20,10 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
-from imagecatalog.domain.answers import ImageDetail, Status
+from imagecatalog.domain.answers import Status
 from imagecatalog.domain.lineage import (
     Contradiction,
-    Diff,
-    HistoryItem,
     Lineage,
-    PackageChange,
     Relative,
 )
 
@@ -67,25 +62,6 @@ def list_relatives(lineage: Lineage) -> Iterator[RelativeRow]:
             yield RelativeRow(side, *(getattr(one, field) for field in fields))
 
 
-class ChangeRow(Struct, frozen=True):
-    """A package that changed, as a line of CSV."""
-
-    change: str
-    package: str
-    type: str
-    arch: str
-    source: str
-    a: str | None
-    b: str | None
-
-
-def list_changes(diff: Diff) -> Iterator[ChangeRow]:
-    """The packages that changed as lines of CSV: added, removed, upgraded, downgraded."""
-    for change, many in structs.asdict(diff.packages).items():
-        for one in many:
-            yield ChangeRow(change, *structs.astuple(one))
-
-
 # --- lineage --------------------------------------------------------------------------------------
 
 
@@ -103,11 +79,11 @@ class _Line(Struct, frozen=True):
 
 def show_lineage(lineage: Lineage, *, whole: bool) -> None:
     """``lineage``: the ancestors above, the image, its descendants below."""
-    _say(_lineage_headline(lineage))
+    say(_lineage_headline(lineage))
     tree = _Tree(lineage, whole=whole)
     lines = tree.lines()
-    _say()
-    registry = _usual_registry(line.name for line in lines)
+    say()
+    registry = usual_registry(line.name for line in lines)
     room = _room_for_names(lines)
     rows = []
     for line in lines:
@@ -127,7 +103,7 @@ def show_lineage(lineage: Lineage, *, whole: bool) -> None:
     )
     write_table(columns, rows)
     if lineage.more_descendants:
-        _say(f"\nThere are more than {len(tree.images):,} descendants; see --limit")
+        say(f"\nThere are more than {len(tree.images):,} descendants; see --limit")
     _say_contradictions(lineage.contradictions)
 
 
@@ -144,7 +120,8 @@ def _room_for_names(lines: Sequence[_Line]) -> int | None:
     return total - sum(facts) - 2 * len(facts)
 
 
-def _usual_registry(names: Iterator[str]) -> str:
+def usual_registry(names: Iterable[str]) -> str:
+    """The registry of most of these names with its slash, which a table need not repeat."""
     registries = Counter(name.partition("/")[0] + "/" for name in names if "/" in name)
     return registries.most_common(1)[0][0] if registries else ""
 
@@ -166,9 +143,9 @@ def _lineage_headline(lineage: Lineage) -> str:
 def _say_contradictions(found: Sequence[Contradiction]) -> None:
     if not found:
         return
-    _say(f"\n{plural(len(found), 'contradiction')}; the word of the better evidence was taken")
+    say(f"\n{plural(len(found), 'contradiction')}; the word of the better evidence was taken")
     for one in found:
-        _say(wrap(f"  {one.image}: by {one.evidence}, {one.says} (against {one.against})", 4))
+        say(wrap(f"  {one.image}: by {one.evidence}, {one.says} (against {one.against})", 4))
 
 
 class _Tree:
@@ -285,173 +262,6 @@ def _describe_evidence(one: Relative) -> str:
     return ", ".join((one.evidence, *one.also))
 
 
-# --- show --inherited -----------------------------------------------------------------------------
-
-
-def show_inherited(image: ImageDetail) -> None:
-    """``show --inherited``: who brought how much, who has to act, then every package."""
-    own = "its own"
-    brought = Counter(item.inherited_from or own for item in image.packages)
-    waiting = Counter(item.inherited_from or own for item in image.updates)
-    urgent = Counter(item.inherited_from or own for item in image.updates if item.security)
-    inherited = len(image.packages) - brought[own]
-    if not image.packages:
-        reason = image.verdict.reason or "they are not known"
-        _say(wrap(f"{image.image}: no packages to tell of: {reason}", 2))
-        return
-    _say(
-        wrap(
-            f"{image.image}: {inherited:,} of its {plural(len(image.packages), 'package')}"
-            f" came with its ancestors{_who_must_act(waiting, own)}",
-            2,
-        )
-    )
-    _say()
-    registry = _usual_registry(item.inherited_from or "" for item in image.packages)
-    title = f"BROUGHT BY ({registry}…)" if registry else "BROUGHT BY"
-    columns = (
-        Column(title, least=22, is_name=True),
-        Column("PACKAGES", right=True),
-        Column("UPDATES", right=True),
-        Column("SECURITY", right=True),
-    )
-    rows = [
-        (
-            name.removeprefix(registry),
-            f"{number:,}",
-            f"{waiting[name]:,}",
-            Cell(f"{urgent[name]:,}", _alarm(urgent[name])),
-        )
-        for name, number in brought.most_common()
-    ]
-    write_table(columns, rows)
-    _say()
-    facts = (
-        Column("PACKAGE", least=16),
-        Column("ARCH"),
-        Column("INSTALLED", least=18, is_fact=True),
-        Column("CANDIDATE", least=10, is_fact=True),
-        Column(title, least=22, is_name=True),
-    )
-    write_table(
-        facts,
-        [
-            (
-                item.package,
-                item.arch,
-                item.installed,
-                Cell(item.candidate or "-", "red" if item.security else None),
-                (item.inherited_from or own).removeprefix(registry),
-            )
-            for item in image.packages
-        ],
-    )
-
-
-def _alarm(number: int) -> str | None:
-    return "red" if number else None
-
-
-def _who_must_act(waiting: Mapping[str, int], own: str) -> str:
-    """Where the updates have to be made first."""
-    if not waiting:
-        return ""
-    first, number = max(waiting.items(), key=lambda pair: pair[1])
-    where = "the image itself" if first == own else first
-    return f"; {number:,} of {plural(sum(waiting.values()), 'update')} to be made in {where}"
-
-
-# --- diff -----------------------------------------------------------------------------------------
-
-
-def show_diff(diff: Diff) -> None:
-    """``diff``: what became of the packages, then layers and configuration."""
-    counts = {name: len(many) for name, many in structs.asdict(diff.packages).items()}
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    _say(wrap(f"{diff.a} → {diff.b}: {told or 'the same packages'}", 2))
-    if diff.reason:
-        _say(wrap(f"  unknown: {diff.reason}", 4))
-    if told:
-        _say()
-        columns = (
-            Column("CHANGE"),
-            Column("PACKAGE", least=16),
-            Column("ARCH"),
-            Column("FROM", least=18, is_fact=True),
-            Column("TO", least=18, is_fact=True),
-        )
-        write_table(columns, list(_change_rows(diff)))
-    if diff.config:
-        _say()
-        write_table(
-            (Column("CONFIGURATION", least=12), Column("FROM", least=18), Column("TO", least=18)),
-            [(name, _value(old), _value(new)) for name, (old, new) in diff.config.items()],
-        )
-    layers = diff.layers
-    _say(
-        f"\n{plural(layers.common, 'layer')} in common, then {len(layers.a):,} of the first"
-        f" and {len(layers.b):,} of the second"
-    )
-
-
-def _value(text: str | None) -> str:
-    if text is None:
-        return "-"
-    return text[:19] if text.startswith("sha256:") else text
-
-
-def _change_rows(diff: Diff) -> Iterator[tuple[str | Cell, ...]]:
-    signs = {"upgraded": ("↑", None), "downgraded": ("↓", "yellow"), "added": ("+", "green")}
-    for name in ("upgraded", "downgraded", "added", "removed"):
-        sign, colour = signs.get(name, ("-", "red"))
-        many: Sequence[PackageChange] = getattr(diff.packages, name)
-        for one in many:
-            yield (
-                Cell(f"{sign} {name}", colour),
-                one.package,
-                one.arch,
-                one.a or "-",
-                one.b or "-",
-            )
-
-
-# --- history --------------------------------------------------------------------------------------
-
-
-def show_history(items: Sequence[HistoryItem], reference: str, now: datetime) -> None:
-    """``history``: what happened, the last first."""
-    if not items:
-        _say(f"Nothing is known to have happened to {reference}.")
-        return
-    counts = Counter(item.event for item in items)
-    told = ", ".join(
-        plural(counts[event], event) for event in ("tag", "build", "run") if counts[event]
-    )
-    _say(wrap(f"{reference}: {told}, the last {format_ago(items[0].at, now)}", 2))
-    _say()
-    names = {item.image for item in items}
-    registry = _usual_registry(iter(names))
-    title = f"IMAGE ({registry}…)" if registry else "IMAGE"
-    columns = [
-        Column("SINCE"),
-        Column("UNTIL"),
-        Column("WHAT"),
-        *([Column(title, least=22, is_name=True)] if len(names) > 1 else ()),
-        Column("", least=24, is_fact=True),
-    ]
-    write_table(columns, [_history_row(item, registry, len(names) > 1) for item in items])
-
-
-def _history_row(item: HistoryItem, registry: str, is_named: bool) -> tuple[str | Cell, ...]:
-    until = f"{item.until:%Y-%m-%d %H:%M}" if item.until else ""
-    return (
-        f"{item.at:%Y-%m-%d %H:%M}",
-        until or ("" if item.event == "build" else Cell("now", "green")),
-        item.event,
-        *([item.image.removeprefix(registry)] if is_named else ()),
-        item.detail,
-    )
-
-
-def _say(text: str = "") -> None:
+def say(text: str = "") -> None:
+    """A line on stdout."""
     sys.stdout.write(clean(text) + "\n")

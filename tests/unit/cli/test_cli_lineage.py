@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from imagecatalog.cli import lineage_layouts
+from imagecatalog.cli import change_layouts, lineage_layouts
 from imagecatalog.cli.main import main
 from imagecatalog.config import Settings
 from imagecatalog.domain.answers import ImageDetail, PackageItem, Update, Verdict
@@ -169,7 +169,7 @@ def test_inherited_says_who_brought_and_who_must_act(capsys: pytest.CaptureFixtu
         )
         for one in packages
     )
-    lineage_layouts.show_inherited(detail(packages, updates))
+    change_layouts.show_inherited(detail(packages, updates))
     lines = capsys.readouterr().out.splitlines()
     assert " ".join(" ".join(lines[:2]).split()) == (
         "r.example.org/app:1: 2 of its 3 packages came with its ancestors;"
@@ -179,7 +179,7 @@ def test_inherited_says_who_brought_and_who_must_act(capsys: pytest.CaptureFixtu
         ["debian:12", "2", "2", "1"],
         ["its", "own", "1", "1", "0"],
     ]
-    lineage_layouts.show_inherited(detail((), ()))
+    change_layouts.show_inherited(detail((), ()))
     assert "no packages to tell of: nobody told them" in capsys.readouterr().out
 
 
@@ -206,7 +206,7 @@ def test_a_diff_says_what_changed_and_what_is_not_known(
         config={"config_digest": ("sha256:" + "0" * 64, None)},
         reason="nobody told",
     )
-    lineage_layouts.show_diff(found)
+    change_layouts.show_diff(found)
     assert capsys.readouterr().out == (
         "a:1 → b:1: 1 added, 1 removed, 1 upgraded, 1 downgraded\n"
         "  unknown: nobody told\n"
@@ -222,7 +222,7 @@ def test_a_diff_says_what_changed_and_what_is_not_known(
         "\n"
         "2 layers in common, then 1 of the first and 0 of the second\n"
     )
-    assert [row.change for row in lineage_layouts.list_changes(found)] == [
+    assert [row.change for row in change_layouts.list_changes(found)] == [
         "added",
         "removed",
         "upgraded",
@@ -239,14 +239,14 @@ def test_a_history_names_images_only_where_they_differ(
         return HistoryItem(at=at, image=R + image, digest=None, **(facts | more))
 
     items = [item("app:1", 1), item("app:1", 2, until=NOW, event="run", detail="ran")]
-    lineage_layouts.show_history(items, "app:1", NOW)
+    change_layouts.show_history(items, "app:1", NOW)
     out = capsys.readouterr().out
     assert out.startswith("app:1: 1 tag, 1 run, the last 1 h ago\n\n")
     assert "2026-11-24 11:00  now               tag   points here\n" in out
     assert "2026-11-24 10:00  2026-11-24 12:00  run   ran\n" in out
-    lineage_layouts.show_history([*items, item("app:2", 3)], "app", NOW)
+    change_layouts.show_history([*items, item("app:2", 3)], "app", NOW)
     assert "app:2" in capsys.readouterr().out
-    lineage_layouts.show_history([], "app", NOW)
+    change_layouts.show_history([], "app", NOW)
     assert capsys.readouterr().out == "Nothing is known to have happened to app.\n"
 
 
