@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import contents, lineage, planning, questions, sync
+from benchmarks import contents, lineage, planning, questions, registering, sync
 
 
 def main() -> None:
@@ -12,7 +12,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="image versions, with commas")
     parser.add_argument(
-        "questions", nargs="*", help="questions, lineage, planning, sync, contents; default all"
+        "questions",
+        nargs="*",
+        help="questions, lineage, planning, registering, sync, contents; default all",
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
@@ -20,6 +22,7 @@ def main() -> None:
         "questions": lambda: questions.run(sizes),
         "lineage": lambda: lineage.run(sizes),
         "planning": lambda: planning.run(sizes),
+        "registering": registering.run,
         "sync": sync.run,
         "contents": contents.run,
     }
