@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import shutil
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from psycopg import sql
 from registration import APP, BASE_DIGEST, BODY, DIGEST, PACKAGES, asking, make_token
 
+from imagecatalog.config import Settings
+from imagecatalog.domain.packages import Package
+from imagecatalog.store import packages
 from imagecatalog.store.engine import Catalog
+from imagecatalog.web import create_asgi_app
 from imagecatalog.web.api import bodies, builds, write
+from imagecatalog.web.app import Application
+from imagecatalog.web.service import Service
 
 JSON = {"Content-Type": "application/json"}
 BOM = {
@@ -411,6 +422,71 @@ def test_only_post_is_allowed(refusing: TestClient) -> None:
         answer = refusing.get(path)
         assert answer.status_code == 405
         assert answer.headers["allow"] == "POST"
+
+
+# --- the server and its database ------------------------------------------------------------------
+
+
+def test_a_database_that_cannot_be_written_is_said(make_postgresql: Callable[..., str]) -> None:
+    url = make_postgresql(initialised=True)
+    with closing(Catalog.open(url)) as catalog:
+        secret = make_token(catalog)
+    with psycopg.connect(url, autocommit=True) as c:
+        name = sql.Identifier(c.info.dbname)
+        c.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    with closing(Catalog.open(url)) as catalog, asking(catalog, secret=secret) as client:
+        answer = register(client)
+        assert client.get("/api/v1/overview").status_code == 200
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "database-read-only")
+
+
+def test_what_was_dropped_is_not_taken_for_written(catalog: Catalog) -> None:
+    with asking(catalog, secret=make_token(catalog)) as client:
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+
+        def break_off() -> None:
+            one = Package("deb", "lib0", "1:3.0.0-1~deb12u1", "amd64", "library", "3.0.0-1~deb12u1")
+            with service.write() as (c, shelf):
+                packages.put_sets(c, shelf, [packages.PackageList((one,))])
+                raise RuntimeError("broken off")
+
+        with pytest.raises(RuntimeError, match="broken off"):
+            break_off()
+
+        assert register(client).status_code == 201
+        items = client.get(f"/api/v1/images/{DIGEST}/packages").json()["items"]
+        assert len(items) == 3
+
+
+def test_a_wsgi_server_passes_bodies_on(catalog: Catalog) -> None:
+    body = gzip.compress(json.dumps(BODY).encode())
+    told: list[Any] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/register_build",
+        "QUERY_STRING": "",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_CONTENT_ENCODING": "gzip",
+        "HTTP_AUTHORIZATION": f"Bearer {make_token(catalog)}",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "3691",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    app = Application(create_asgi_app(Settings(), catalog))
+    answer = b"".join(app(environ, lambda *arguments: told.append(arguments)))
+
+    assert told[0][0].startswith("201"), answer
+    assert json.loads(answer)["digest"] == DIGEST
 
 
 # --- SBOMs ----------------------------------------------------------------------------------------
