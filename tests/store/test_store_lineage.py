@@ -12,7 +12,6 @@ from imagecatalog.catalog.builds import register
 from imagecatalog.catalog.lineage import (
     Edge,
     ancestry,
-    children_of,
     contradictions_of,
     edges_of,
     find_children,
@@ -93,8 +92,8 @@ def test_the_nearest_image_that_the_layers_begin_with_is_the_base(
         }
         assert edges_of(c, []) == {}
         assert set(ancestry(c, [app])) == {app, node}
-        assert {e.child for e in children_of(c, [node], 10)[node]} == {app, twin}
-        assert set(children_of(c, [debian, other], 10)) == {debian}
+        assert {e.child for e in find_children(c, [node], 10).edges[node]} == {app, twin}
+        assert set(find_children(c, [debian, other], 10).edges) == {debian}
 
 
 def test_of_images_with_the_same_layers_another_repository_s_is_the_base_then_the_first_made(
@@ -163,7 +162,7 @@ def test_a_base_that_is_a_shorter_beginning_than_the_nearest_is_no_contradiction
         assert bases(edges_of(c, [app])[app]) == [(debian, "registered", ("layers",))]
         assert bases(edges_of(c, [same])[same]) == [(app, "registered", ("layers",))]
         assert contradictions_of(c, [app, same]) == {}
-        assert {e.child for e in children_of(c, [debian], 10)[debian]} > {app}
+        assert {e.child for e in find_children(c, [debian], 10).edges[debian]} > {app}
 
 
 def test_two_builds_that_claim_one_digest_contradict_each_other(
@@ -198,7 +197,7 @@ def test_stages_and_copies_are_listed_with_their_roles(
             (tools, "copy", "registered", ("provenance",)),
         ]
         assert contradictions_of(c, [app]) == {}
-        assert [e.role for e in children_of(c, [tools], 10)[tools]] == ["copy"]
+        assert [e.role for e in find_children(c, [tools], 10).edges[tools]] == ["copy"]
 
 
 def test_a_parent_may_be_named_by_its_index_or_its_configuration(
@@ -221,7 +220,7 @@ def test_a_parent_may_be_named_by_its_index_or_its_configuration(
         by_config = put_image(c, "by config", layers=["z"])
         tell(c, "by config", base("config of amd"))
         assert bases(edges_of(c, [by_config])[by_config])[0][0] == amd
-        below = children_of(c, [amd, arm], 10)
+        below = find_children(c, [amd, arm], 10).edges
         assert {e.child for e in below[amd]} == {app, by_config, risc}
         assert {e.child for e in below[arm]} == {pad}
 

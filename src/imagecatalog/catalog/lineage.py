@@ -18,7 +18,6 @@ __all__ = [
     "Children",
     "Edge",
     "ancestry",
-    "children_of",
     "contradictions_of",
     "edges_of",
     "find_children",
@@ -78,13 +77,8 @@ class Children(Struct, frozen=True):
     more: bool
 
 
-def children_of(c: Connection, numbers: Collection[int], limit: int) -> dict[int, list[Edge]]:
-    """The edges that lead to these images from at most ``limit`` others, by parent."""
-    return {parent: list(many) for parent, many in find_children(c, numbers, limit).edges.items()}
-
-
 def find_children(c: Connection, numbers: Collection[int], limit: int) -> Children:
-    """The same with whether there are more; from at most ``limit`` images, the first met first."""
+    """The edges that lead to these images from at most ``limit`` others, the first met first."""
     subjects = lineage.list_subjects(c, numbers)
     digests = {digest for subject in subjects.values() for digest in subject.names}
     claiming = lineage.list_claiming(c, digests, limit + 1)
