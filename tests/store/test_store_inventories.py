@@ -201,6 +201,7 @@ def test_a_list_of_an_index_is_its_only_images_or_the_one_whose_platform_it_name
         assert len(names) == 2  # of the index that has only this one, and by its platform
         assert counting(c, "one") == (package("a"),)
         assert counting(c, "two") is None
+        assert counting(c, "signature") is None
         tell(c, [package("c")], of="index of two", platform="linux/arm64", at=NOON + HOUR)
         assert counting(c, "two") == (package("c"),)
 

@@ -197,24 +197,26 @@ def _list_ways(
     indexes: list[Any] = []
     for batch in batches(by_id):
         indexes += c.execute(_INDEXES, {"ids": batch})
-    sizes = _count_images(c, {row.index_id for row in indexes})
+    sizes = _count_members(c, {row.index_id for row in indexes})
     for row in indexes:
-        is_only = sizes.get(row.index_id, 0) <= 1
-        ways.setdefault(row.digest, []).append((by_id[row.manifest_id], is_only))
+        subject = by_id[row.manifest_id]
+        members, of_platforms = sizes[row.index_id]
+        is_only = members == 1 or (of_platforms == 1 and subject.platform is not None)
+        ways.setdefault(row.digest, []).append((subject, is_only))
     return ways
 
 
-def _count_images(c: Connection, indexes: Collection[int]) -> dict[int, int]:
-    """How many images each index has; what has no platform, as a signature, is none."""
-    counts: dict[int, int] = {}
+def _count_members(c: Connection, indexes: Collection[int]) -> dict[int, tuple[int, int]]:
+    """How many members each index has, and how many with a platform: a signature has none."""
+    counts: dict[int, tuple[int, int]] = {}
     for batch in batches(indexes):
         query = (
-            select(index_member.c.index_id, func.count())
+            select(index_member.c.index_id, func.count(), func.count(manifest.c.platform))
             .join(manifest, manifest.c.id == index_member.c.manifest_id)
-            .where(index_member.c.index_id.in_(batch), manifest.c.platform.is_not(None))
+            .where(index_member.c.index_id.in_(batch))
             .group_by(index_member.c.index_id)
         )
-        counts.update(c.execute(query).all())
+        counts.update((row[0], (row[1], row[2])) for row in c.execute(query))
     return counts
 
 
