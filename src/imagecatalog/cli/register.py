@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -15,6 +15,9 @@ from imagecatalog.cli.options import READERS_TAKE, Invocation, Verb
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BadDocument, BadName, Forbidden, InvalidBody, UsageError
+
+if TYPE_CHECKING:
+    from imagecatalog.cli.registrar import Registrar
 
 IN_PART = 1
 """Exit status when something failed and the rest was done."""
@@ -45,19 +48,6 @@ class Label(click.ParamType[tuple[str, str]]):
         if not equals or not key:
             self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
         return key, text
-
-
-class Registrar(Protocol):
-    """Takes in builds and SBOMs as JSON; raises ``InvalidBody`` with all faults of one."""
-
-    def register(self, body: bytes) -> BuildReceipt:
-        """Keep a build."""
-
-    def upload(self, body: bytes, digest: str, image: str | None) -> SbomReceipt:
-        """Keep a document of an image's packages."""
-
-    def registered(self, repository: str) -> Mapping[str, Digest]:
-        """What each tag of a repository means by the last build that was registered with it."""
 
 
 class Told(Struct, frozen=True, kw_only=True):

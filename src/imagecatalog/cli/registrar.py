@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from imagecatalog.catalog.configured import configured_setups
 from imagecatalog.catalog.registration import keep_build, keep_sbom
 from imagecatalog.cli.options import Invocation
-from imagecatalog.cli.register import Registrar
 from imagecatalog.cli.server import Server
 from imagecatalog.config import Settings
 from imagecatalog.domain.lineage import RegisteredName
@@ -28,6 +27,19 @@ from imagecatalog.store.shelf import Shelf
 T = TypeVar("T")
 _PAGE = 1000
 _ALL = 1_000_000
+
+
+class Registrar(Protocol):
+    """Takes in builds and SBOMs as JSON; raises ``InvalidBody`` with all faults of one."""
+
+    def register(self, body: bytes) -> BuildReceipt:
+        """Keep a build."""
+
+    def upload(self, body: bytes, digest: str, image: str | None) -> SbomReceipt:
+        """Keep a document of an image's packages."""
+
+    def registered(self, repository: str) -> Mapping[str, Digest]:
+        """What each tag of a repository means by the last build that was registered with it."""
 
 
 @contextmanager
