@@ -196,7 +196,10 @@ class Verbs(click.Group):
 
 
 def _write_options(
-    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: Sequence[click.Parameter]
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+    title: str,
+    params: Sequence[click.Parameter],
 ) -> None:
     records = [record for p in params if (record := p.get_help_record(ctx)) is not None]
     if records:
