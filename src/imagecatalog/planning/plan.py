@@ -141,21 +141,10 @@ def _describe_step(outline: Outline, order: Order, line: LineKey, told: _Told) -
         parents=tuple(survey.parents.get(line, ())),
         after=tuple(sorted(survey.name(over) for over in order.before[line])),
         fixes=tuple(sorted({name for one in fixable for name in told.faults.get(_span(one), ())})),
-        packages=tuple(sorted(set(map(_fix, fixable)))),
+        packages=tuple(sorted({one.fix for one in fixable})),
         builder=builder,
         source_path=source_path,
         containers=outline.containers.get(line, 0),
-    )
-
-
-def _fix(one: Fixable) -> PlannedFix:
-    return PlannedFix(
-        package=one.package.name,
-        arch=one.package.arch,
-        installed=one.package.version,
-        candidate=one.candidate,
-        security=one.security,
-        type=one.package.type,
     )
 
 
@@ -164,7 +153,7 @@ def _describe_moves(outline: Outline, order: Order) -> list[tuple[Redeploy, Watc
     wave_of = {line: number for number, wave in enumerate(order.waves, 1) for line in wave}
     found: dict[tuple[str, ...], tuple[Redeploy, Watch]] = {}
     for move in outline.moves:
-        watch = Watch(move.line, tuple(sorted(set(map(_fix, move.fixes)))))
+        watch = Watch(move.line, tuple(one.fix for one in move.fixes))
         for redeploy in _list_redeploys(outline, move, wave_of):
             key = _place_of(redeploy)
             found[key] = _add(found[key], redeploy, watch) if key in found else (redeploy, watch)

@@ -54,6 +54,7 @@ class Survey:
         globs = settings.plan.external
         self._external = (f"{DEFAULT_REGISTRY}/*",) if globs is None else globs
         self.lines = Lines(c, settings.lines)
+        self._names: dict[LineKey, str] = {}
         self.newest: dict[Spot, Newest] = {}
         self.numbers: dict[Spot, int] = {}
         self.rows: dict[int, ImageRow] = {}
@@ -74,8 +75,10 @@ class Survey:
 
     def name(self, line: LineKey) -> str:
         """The name of the newest of a line; its repository's where there is none."""
-        head = self.lines.heads([line]).get(line)
-        return head.name if head else line.repository
+        if line not in self._names:
+            head = self.lines.heads([line]).get(line)
+            self._names[line] = head.name if head else line.repository
+        return self._names[line]
 
     def climb(self, spots: Iterable[Spot]) -> None:
         """Look at these spots and at all above them: those of their bases that what waits is from.

@@ -188,12 +188,14 @@ class Targets:
         return all(matter.is_bad(package, distro) for matter in self._matters)
 
     def _is_wanted(self, item: Fixable, distro: str | None) -> bool:
-        if (self._security and not item.security) or not self._is_affected(item.package, distro):
+        if (self._security and not item.fix.security) or not self._is_affected(
+            item.package, distro
+        ):
             return False
         if self._bad is None or self._bad.is_endless:
             return True
-        version = item.source_version or _BINARY_REBUILD.sub("", item.candidate)
-        then = structs.replace(item.package, version=item.candidate, source_version=version)
+        version = item.source_version or _BINARY_REBUILD.sub("", item.fix.candidate)
+        then = structs.replace(item.package, version=item.fix.candidate, source_version=version)
         return not self._bad.is_bad(then, distro)
 
 

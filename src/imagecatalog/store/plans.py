@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, or_, select, update
 
 from imagecatalog.domain.packages import Package
+from imagecatalog.domain.plans import PlannedFix
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
@@ -34,8 +35,8 @@ class Fixable(Struct, frozen=True):
 
     number: int
     package: Package
-    candidate: str
-    security: bool
+    fix: PlannedFix
+    """The same in words."""
     origin: str
     source_version: str | None
     """The candidate's."""
@@ -86,9 +87,16 @@ def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[
                 )
             )
             for number, candidate, security, origin, version, *values in c.execute(query):
-                found[setup_id, number] = Fixable(
-                    number, Package(*values), candidate, security, origin or "", version
+                package = Package(*values)
+                fix = PlannedFix(
+                    package=package.name,
+                    arch=package.arch,
+                    installed=package.version,
+                    candidate=candidate,
+                    security=security,
+                    type=package.type,
                 )
+                found[setup_id, number] = Fixable(number, package, fix, origin or "", version)
     return found
 
 
