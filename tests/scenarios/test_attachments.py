@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_registry import BadRegistry, Handler, debian, refuse, say
+from bad_registry import BadRegistry, Handler, debian, refuse, say, serve
 from bad_shop import CommandLine, Shop
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from imagecatalog.config import Settings
 from imagecatalog.domain.lineage import BuildItem
 from imagecatalog.domain.refs import Digest
 from imagecatalog.formats.oci import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from imagecatalog.jobs import sync
+from imagecatalog.jobs.schedule import utc_now
 from imagecatalog.store.builds import list_builds
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.lookups import resolve
 from imagecatalog.store.packages import list_packages
-from imagecatalog.store.schema import inventory, manifest
+from imagecatalog.store.schema import attachment, build, inventory, manifest
 
 BUILDKIT = Path(__file__).parents[1] / "data" / "buildkit"
 IN_TOTO = "application/vnd.in-toto+json"
@@ -537,3 +539,29 @@ def test_labels_and_annotations_are_searched(shop: Shop) -> None:
     shop.command.run("images", "--label", "", expect=2)
     shop.command.run("images", "--label", "team", "--search", "x", expect=2)
     assert shop.command.show(f"{shop.host}/labelled:1")["labels"] == {"team": "a=b c"}
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def test_many_images_with_the_same_parents_at_once(catalog: Catalog) -> None:
+    with serve() as registry:
+        for number in range(24):
+            image = registry.add_image(debian(app=f"1.0-{number}"))
+            beside = add_artifact(
+                registry, (IN_TOTO, provenance(image)), (CYCLONEDX, sbom(a="1-1"))
+            )
+            described = {"annotations": {"vnd.docker.reference.digest": image["digest"]}}
+            described["platform"] = {"os": "unknown", "architecture": "unknown"}
+            index = registry.add_index(image, beside | described)
+            for repository in ("left", "right"):  # the same at the same time, in two places
+                registry.tag(f"{repository}/{number}", index)
+        report = sync.sync(catalog, Settings(), [registry.url], now=utc_now)
+    assert report.failed == ()
+    with catalog.read() as c:
+        counts = dict(
+            c.execute(select(attachment.c.kind, func.count()).group_by(attachment.c.kind)).all()
+        )
+        assert counts == {"provenance": 24, "sbom": 24, "carrier": 24}
+        assert c.scalar(select(func.count()).select_from(build)) == 24
+        assert c.scalar(select(func.count()).select_from(inventory)) == 24
