@@ -7,8 +7,9 @@ missed before; nothing has to be running while docker-pkg builds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from msgspec import Struct, structs
@@ -32,6 +33,9 @@ from imagecatalog.versions import deb
 BUILDER = "docker-pkg"
 _CANDIDATES = 12
 """Versions of a base that are tried before none is named."""
+_SNAPSHOT = re.compile(r"(.+)-(20[0-9]{6}-[0-9]{6})")
+_SNAPSHOT_SPAN = timedelta(minutes=10)
+"""docker-pkg names all snapshots of a run while it reads the tree."""
 _EMPTY: Mapping[str, TreeImage] = {}
 
 
@@ -160,7 +164,10 @@ class TreeBuilds:
         for use in uses.uses:
             try:
                 parent = self._parent(use, config)
-            except (CatalogError, BadName) as error:
+            except BadName as error:
+                self.problems[f"{name}: {use.image}"] = error.message
+                continue
+            except CatalogError as error:
                 self.problems[f"{name}: {use.image}"] = error.message
                 parent = Parent(image=use.image, role=use.role)
             if parent is None:
@@ -176,7 +183,7 @@ class TreeBuilds:
         A tag without a figure in it moves, as ``latest`` does: what it meant then, the catalog knows.
         """
         reference = Reference.parse(use.image)
-        tag = reference.tag or "latest"
+        tag = self._snapshot(reference.name, reference.tag or "latest")
         parent = Parent(image=f"{reference.name}:{tag}", digest=reference.digest, role=use.role)
         if reference.digest or reference.registry != self._config.registry:
             return parent
@@ -193,6 +200,19 @@ class TreeBuilds:
             is_older = config.created <= child.created
             return structs.replace(parent, digest=digest) if is_older else parent
         return parent
+
+    def _snapshot(self, repository: str, tag: str) -> str:
+        """Of a snapshot's tag, which is made for each image anew, the one that the same run made."""
+        wanted = _SNAPSHOT.fullmatch(tag)
+        if wanted is None or not repository.startswith(f"{self._config.registry}/"):
+            return tag
+        apart: dict[timedelta, str] = {}
+        for other in self._tags(repository):
+            found = _SNAPSHOT.fullmatch(other)
+            if found and found[1] == wanted[1] and (moment := _moment(found[2])):
+                apart[abs(moment - (_moment(wanted[2]) or moment))] = other
+        nearest = min(apart, default=_SNAPSHOT_SPAN)
+        return apart[nearest] if nearest < _SNAPSHOT_SPAN else tag
 
     def _search(self, repository: str, tag: str, child: ImageConfig) -> Parent | None:
         """The newest version, up to the one that was expected, whose layers the child begins with."""
@@ -232,6 +252,13 @@ def _begins_with(child: ImageConfig, parent: ImageConfig | None) -> bool:
     if parent is None or not parent.diff_ids:
         return False
     return child.diff_ids[: len(parent.diff_ids)] == parent.diff_ids
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _key(tag: str) -> bytes | None:
