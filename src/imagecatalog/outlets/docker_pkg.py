@@ -81,7 +81,7 @@ def _phases(steps: Sequence[Step], tree: TreeView) -> dict[str, int]:
 
 
 def _elsewhere(steps: Sequence[Step], tree: TreeView, today: date) -> Iterator[str]:  # noqa: ARG001
-    yield _remark(f"Not of {tree.folder}; rebuild it where it is built before going on:")
+    yield _remark(f"Not of {tree.folder}; rebuild it where it is built, now:")
     for step in steps:
         yield _remark(f"- {step.rebuild}")
         if any(base.rpartition(":")[0] == step.repository for base in tree.config.base_images):
