@@ -130,6 +130,12 @@ def test_five_hundred_images_are_one_box_a_repository(family: str, open_page: Op
     assert page.locator(".node").count() == BOXES
 
 
+def test_a_wide_drawing_begins_at_what_it_is_about(family: str, open_page: Open) -> None:
+    page = open_page(f"{family}/lineage?ref={BASE}:1", width=390)
+    expect(page.locator(".node.focus")).to_be_in_viewport(ratio=0.9)
+    assert page.locator(".canvas").evaluate("e => e.scrollTop") == 0
+
+
 def test_the_table_says_the_same_as_the_drawing(family: str, open_page: Open) -> None:
     page = open_page(f"{family}/lineage?ref=registry.example.org/app:1", script=False)
     table = page.locator("#ancestors tbody tr")

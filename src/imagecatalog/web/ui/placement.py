@@ -336,6 +336,9 @@ def _part_ends(routes: Sequence[Route], placed: Mapping[str, Placed]) -> tuple[R
         comes_from[route.line.target][route.line.kind].append(route.points[-2][0])
     parted = []
     for route in routes:
+        if route.points[-2][1] >= route.points[-1][1]:
+            parted.append(route)  # one that goes upwards ends where others begin
+            continue
         kinds = comes_from[route.line.target]
         order = [kind for _, kind in sorted((_middle(xs), kind) for kind, xs in kinds.items())]
         step = min(_END_GAP, placed[route.line.target].width // len(order))
