@@ -21,7 +21,7 @@ from imagecatalog.config import RegistrySetting
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import CatalogError, ConfigError, UsageError
 from imagecatalog.formats.docker_pkg import TreeConfig
-from imagecatalog.jobs.docker_pkg import Run, TreeBuilds
+from imagecatalog.jobs.docker_pkg import BUILDER, Run, TreeBuilds
 from imagecatalog.sources.credentials import Credential, find_credential
 from imagecatalog.sources.docker_pkg import DockerPkgTree, read_config
 from imagecatalog.sources.registry import Registry
@@ -57,7 +57,9 @@ def register_tree(
     tree = DockerPkgTree(folder)
     if not command:
         return _register(invocation, tree, config, None, tell)
-    run = Run(datetime.now(UTC), _version_of(command[0]))
+    if shutil.which(command[0]) is None:
+        raise UsageError(f"there is no program {command[0]}", hint="is docker-pkg installed?")
+    run = Run(datetime.now(UTC), _version_of(command))
     status = _run_through(command)
     try:
         ours = _register(invocation, DockerPkgTree(folder), config, run, tell)
@@ -136,9 +138,15 @@ def _registry(invocation: Invocation, config: TreeConfig) -> Registry:
     return Registry(setting, find=find)
 
 
+def _call_of(command: Sequence[str]) -> Sequence[str]:
+    """The call of docker-pkg within a command, which may begin with sudo and the like."""
+    names = [Path(word).name for word in command]
+    return command[names.index(BUILDER) :] if BUILDER in names else ()
+
+
 def _named_config(command: Sequence[str]) -> Path | None:
     """The configuration that a call of docker-pkg names."""
-    words = iter(command)
+    words = iter(_call_of(command))
     for word in words:
         option, equals, value = word.partition("=")
         if word == "-c" or (option.startswith("--c") and "--configfile".startswith(option)):
@@ -148,11 +156,12 @@ def _named_config(command: Sequence[str]) -> Path | None:
     return None
 
 
-def _version_of(program: str) -> str | None:
-    """The version of docker-pkg that a program runs, by the interpreter in its first line."""
-    path = shutil.which(program)
+def _version_of(command: Sequence[str]) -> str | None:
+    """The version of the docker-pkg that is called, by the interpreter in its first line."""
+    call = _call_of(command)
+    path = shutil.which(call[0]) if call else None
     if path is None:
-        raise UsageError(f"there is no program {program}", hint="is docker-pkg installed?")
+        return None
     try:
         with Path(path).open("rb") as stream:
             line = stream.readline(500)
