@@ -143,6 +143,7 @@ def test_told_packages_are_judged_by_the_configured_archives(catalog: Catalog) -
         tell(c, [package("a")], of="unknown release", distro=None)
         tell(c, [package("a", arch="arm64")], of="other machine")
         number = find(c)
+        assert number in lookups.list_image_ids(c)
         rows = lookups.list_images(
             c, [number, find(c, "unknown release"), find(c, "other machine")]
         )

@@ -63,7 +63,7 @@ def put_inventory(
     ``platform`` says which image of an index is meant. Of several subjects in one transaction the
     smaller digest has to come first, so that two processes do not wait for each other.
     """
-    told = sort_packages(inventory.packages)
+    told, written = sort_packages(inventory.packages)
     (set_id,) = packages.put_sets(c, shelf, [PackageList(told)])
     facts = (kind, inventory.format, inventory.tool, inventory.distro, platform)
     listing = Listing(
@@ -75,7 +75,7 @@ def put_inventory(
         distro=clean_distro(inventory.distro),
         platform=platform or guess_platform(told),
         set_id=set_id,
-        digest=hashlib.sha256(_ENCODER.encode((*facts, told))).digest(),
+        digest=hashlib.sha256(_ENCODER.encode(facts) + b"\n" + written).digest(),
         problem=_clean(inventory.problem),
     )
     return bool(tell(c, shelf, [listing], configured=configured, now=now))
@@ -202,11 +202,15 @@ def _find_setup(
     return None if setup is None else apt.put_setup(c, shelf, setup)
 
 
-def sort_packages(told: Sequence[Package]) -> tuple[Package, ...]:
-    """The packages once each, in order, as every database takes them."""
-    if b"\\u0000" in _ENCODER.encode(told):
-        told = [Package(*map(clean_text, msgspec.structs.astuple(one))) for one in told]
-    return tuple(sorted(set(told)))
+def sort_packages(told: Sequence[Package]) -> tuple[tuple[Package, ...], bytes]:
+    """The packages once each, in order, as every database takes them; the same as JSON."""
+    ordered = tuple(sorted(set(told)))
+    written = _ENCODER.encode(ordered)
+    if b"\\u0000" in written:
+        return sort_packages(
+            [Package(*map(clean_text, msgspec.structs.astuple(one))) for one in told]
+        )
+    return ordered, written
 
 
 def guess_platform(told: Sequence[Package]) -> str | None:

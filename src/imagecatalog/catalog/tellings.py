@@ -58,9 +58,10 @@ def prepare(
     signature: Signature | None = None,
 ) -> Telling:
     """Make a build ready; raises BadName for one that names no image, and TooManyEntries."""
-    build, packages = _tidy(build)
+    packages, told = (None, b"null") if build.packages is None else sort_packages(build.packages)
+    build = _tidy(build)
     name, digest = _name_of(build)
-    body, told = _ENCODER.encode(build), _ENCODER.encode(packages)
+    body = _ENCODER.encode(build)
     about = _ENCODER.encode((build.builder, build.distro, build.platform))
     return Telling(
         build=build,
@@ -82,18 +83,17 @@ def read_body(body: bytes) -> Build:
     return _BUILD.decode(zlib.decompress(body))
 
 
-def _tidy(build: Build) -> tuple[Build, tuple[Package, ...] | None]:
+def _tidy(build: Build) -> Build:
     if len(build.parents) > PARENTS_LIMIT:
         where = f"build of {build.image or build.digest}"
         raise TooManyEntries(where, f"it has more than {PARENTS_LIMIT} parents")
-    packages = None if build.packages is None else sort_packages(build.packages)
     build = msgspec.structs.replace(
         build, packages=None, started=_in_utc(build.started), finished=_in_utc(build.finished)
     )
     body = _ENCODER.encode(build)
     if b"\\u0000" in body:
         build = _BUILD.decode(msgspec.json.encode(_clean(msgspec.json.decode(body))))
-    return build, packages
+    return build
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

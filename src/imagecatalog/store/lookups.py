@@ -85,7 +85,10 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
 
 
 def list_image_ids(c: Connection, *, repository_name: str | None = None) -> list[int]:
-    """Every image that some registry still has, or all that one repository has or had."""
+    """Every image that some registry still has, or all that one repository has or had.
+
+    With those that no registry showed and whose packages were told.
+    """
     query = (
         select(manifest.c.id)
         .join(repository_manifest, repository_manifest.c.manifest_id == manifest.c.id)
@@ -93,12 +96,16 @@ def list_image_ids(c: Connection, *, repository_name: str | None = None) -> list
         .distinct()
     )
     if repository_name is None:
-        query = query.where(repository_manifest.c.gone_at.is_(None))
-    else:
-        query = query.join(
-            repository, repository.c.id == repository_manifest.c.repository_id
-        ).where(repository.c.name == repository_name)
-    return list(c.scalars(query))
+        met = select(repository_manifest.c.manifest_id).where(
+            repository_manifest.c.manifest_id == manifest.c.id
+        )
+        told = select(manifest.c.id).where(
+            manifest.c.inventory_id.is_not(None), manifest.c.kind != INDEX, ~met.exists()
+        )
+        there = query.where(repository_manifest.c.gone_at.is_(None))
+        return [*c.scalars(there), *c.scalars(told)]
+    query = query.join(repository, repository.c.id == repository_manifest.c.repository_id)
+    return list(c.scalars(query.where(repository.c.name == repository_name)))
 
 
 def list_layers(c: Connection, number: int) -> list[LayerRow]:
