@@ -13,7 +13,6 @@ from imagecatalog.store.schema.archives import (
     setup_chunk,
     verdict,
 )
-from imagecatalog.store.schema.base import Id, Moment, PackedDigest, metadata
 from imagecatalog.store.schema.builds import (
     attachment,
     build,
@@ -22,6 +21,7 @@ from imagecatalog.store.schema.builds import (
     plan,
     succession,
 )
+from imagecatalog.store.schema.columns import Id, Moment, PackedDigest, metadata
 from imagecatalog.store.schema.images import (
     blob,
     chain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from imagecatalog.store.schema.base import Moment, metadata, number, to
+from imagecatalog.store.schema.columns import Moment, metadata, number, to
 
 apt_setup = Table(
     "apt_setup",

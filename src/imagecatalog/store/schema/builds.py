@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
 
-from imagecatalog.store.schema.base import Exact, Moment, PackedDigest, metadata, number, to
+from imagecatalog.store.schema.columns import Exact, Moment, PackedDigest, metadata, number, to
 
 build = Table(
     "build",

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from imagecatalog.store.schema.base import Moment, PackedDigest, metadata, number, to
+from imagecatalog.store.schema.columns import Moment, PackedDigest, metadata, number, to
 
 repository = Table(
     "repository",

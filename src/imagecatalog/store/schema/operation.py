@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, Table, Text
 
-from imagecatalog.store.schema.base import Moment, metadata, number
+from imagecatalog.store.schema.columns import Moment, metadata, number
 
 tally = Table(
     "tally",

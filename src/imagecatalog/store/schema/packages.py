@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from imagecatalog.store.schema.base import metadata, number, to
+from imagecatalog.store.schema.columns import metadata, number, to
 
 package_version = Table(
     "package_version",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Table, Text, UniqueConstraint
 
-from imagecatalog.store.schema.base import Moment, metadata, number, to
+from imagecatalog.store.schema.columns import Moment, metadata, number, to
 
 cluster = Table(
     "cluster",
