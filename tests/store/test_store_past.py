@@ -124,8 +124,8 @@ def test_a_diff_has_packages_layers_and_configuration(
         assert diff(c, f"{APP}:1") == found, "the newest of its line"
         with pytest.raises(BadName, match="newest of its line"):
             diff(c, f"{APP}:2")
+        put_image(c, "untagged")
         with pytest.raises(BadName, match="no tag that another follows"):
-            put_image(c, "untagged")
             diff(c, str(digest("untagged")))
 
 
