@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct, structs
@@ -172,10 +173,9 @@ def follow_plans(c: Connection, rules: Sequence[LineRule] = (), *, now: datetime
         workloads.setdefault((one.cluster, one.namespace, one.workload), []).append(one)
     closed = 0
     for row in rows:
-        progress = _Following(c, row, lines, workloads).look()
-        done = all(one.state in DONE for one in progress.steps) and len(progress.redeployed) == len(
-            _SAVED.decode(row.body).watch_of
-        )
+        following = _Following(c, row, lines, workloads)
+        progress = following.look()
+        done = following.is_done(progress)
         plans.note_progress(c, row.id, _write(progress), now=now, is_done=done)
         closed += done
     return closed
@@ -215,8 +215,7 @@ class _Following:
         ]
         left = {
             self._watch(position).line
-            for position in range(len(self._saved.watch_of))
-            if position not in redeployed
+            for position in set(range(len(self._saved.watch_of))).difference(redeployed)
         }
         moved = {self._watch(position).line for position in redeployed} - left
         steps = []
@@ -225,6 +224,12 @@ class _Following:
                 one = structs.replace(one, state="deployed")  # noqa: PLW2901
             steps.append(one)
         return _Progress(tuple(steps), tuple(redeployed))
+
+    def is_done(self, progress: _Progress) -> bool:
+        """Whether nothing of it is left to do."""
+        return all(one.state in DONE for one in progress.steps) and (
+            len(progress.redeployed) == len(self._saved.watch_of)
+        )
 
     def _watch(self, position: int) -> Watch:
         return self._saved.watches[self._saved.watch_of[position]]
@@ -328,7 +333,7 @@ class _Following:
         for row in rows:
             for package in self._packages.get(row.set_id or 0, ()):
                 fix = wanted.get((package.type, package.name, package.arch))
-                if fix is not None and sort_key(fix.type, package.version) < sort_key(
+                if fix is not None and _key(fix.type, package.version) < _key(
                     fix.type, fix.candidate
                 ):
                     kept[package] = fix
@@ -347,6 +352,9 @@ class _Following:
             for number, base in bases.items()
             if lines.get(base) in renewed
         }
+
+
+_key = lru_cache(50_000)(sort_key)
 
 
 def _images(head: Head) -> list[int]:
