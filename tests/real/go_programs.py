@@ -23,7 +23,9 @@ PACKAGES = (
 def compile_programs() -> Path:
     """The folder with the programs; the first time takes some minutes and the module proxy."""
     if shutil.which("go") is None:
-        pytest.fail("these tests compile their peers: install Go 1.21 or newer from go.dev")
+        pytest.fail(
+            "these tests compile their peers: install the Go that tests/real/go/go.mod names"
+        )
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagecatalog-tests"
     home.mkdir(parents=True, exist_ok=True)
     sources = sorted(path for path in MODULE.rglob("*") if path.is_file())

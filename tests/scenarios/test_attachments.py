@@ -368,6 +368,18 @@ def test_what_lies_or_cannot_be_read_counts_for_nothing(shop: Shop, app: Target,
     shop.sync(expect=0)  # told once, and not read again
 
 
+def test_provenance_gives_no_image_a_name_of_another_repository(shop: Shop, app: Target) -> None:
+    statement = json.loads(provenance(app))
+    for name in ("registry.example.org/victim@1", f"{shop.host}/app@own"):
+        statement["subject"][0]["name"] = f"pkg:docker/{name}"
+        own = add_artifact(shop.registry, (IN_TOTO, json.dumps(statement).encode()), subject=app)
+        shop.registry.tag("app", own, name[-3:].replace("@", "-"))
+    shop.sync(expect=0)
+    found = builds_of(shop.command, app["digest"])
+    assert {build.image for build in found} == {None, f"{shop.host}/app:own"}
+    shop.command.run("show", "registry.example.org/victim:1", expect=3)
+
+
 def test_an_artifact_that_says_it_is_attached_elsewhere(shop: Shop, app: Target) -> None:
     other = shop.registry.add_image(debian(other="1.0-1"))
     bad = add_artifact(shop.registry, (IN_TOTO, provenance(app)), subject=other)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from imagecatalog.catalog import builds
 from imagecatalog.catalog.configured import ConfiguredSetups
+from imagecatalog.catalog.tellings import read_name
 from imagecatalog.domain.builds import Build, Inventory, Signature
 from imagecatalog.domain.images import Descriptor, ImageManifest
 from imagecatalog.domain.refs import Digest
@@ -239,7 +240,7 @@ class AttachmentReader:
                     builds.register(
                         c,
                         shelf,
-                        msgspec.structs.replace(said.build, digest=subject),
+                        _settle(said.build, subject, image.repository),
                         evidence="provenance",
                         told_by="attached",
                         signature=said.signature,
@@ -320,6 +321,13 @@ def _describe(content: attached.Content, media_type: str) -> _Said:
     kind: Kind = content if content in ("sbom", "signature") else "other"
     signed: Signature = "unverified" if content == "signature" else "none"
     return _Said(kind=kind, media_type=media_type, signature=signed)
+
+
+def _settle(build: Build, subject: Digest, repository: str) -> Build:
+    """The build as of this image; who attaches may name it, but not after another repository."""
+    name, _ = read_name(build.image)
+    is_own = name is not None and name.rpartition(":")[0] == repository
+    return msgspec.structs.replace(build, digest=subject, image=name if is_own else None)
 
 
 def _read_statement(body: bytes, where: str, image: _Image) -> _Said:
