@@ -20,6 +20,7 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 _PRERELEASE = re.compile(
     r"[-._]?(alpha|beta|rc|pre|preview|dev|snapshot|nightly)(?=[^a-z]|$)", re.I
 )
+_BUILD_DAY = re.compile(r"-(?=(?:19|20)[0-9]{6}(?![0-9]))")
 _LEADING_V = re.compile(r"^v(?=[0-9])")
 
 
@@ -42,7 +43,9 @@ def read_tag(tag: str) -> TagVersion | None:
     text, prereleases = _PRERELEASE.subn(r"~\1", text)
     words = [word.lower() for word in _WORD.findall(text) if not _PRERELEASE.fullmatch(word)]
     kind = "date" if _DATE.match(text, number.start()) else "version"
-    key = deb.sort_key(text.replace("_", "."))
+    # With a revision of our own no dash of the tag begins one: 1.0-2-20261101 comes before 1.0-3, and
+    # a day of building before whatever else may follow the same version.
+    key = deb.sort_key(_BUILD_DAY.sub("+", text.replace("_", ".")) + "-0")
     return TagVersion("-".join([kind, *words]), key, bool(prereleases))
 
 
