@@ -60,7 +60,7 @@ def script(plan: Plan, tree: TreeView, *, today: date) -> str:
     phases = _phases(steps, tree)
     for phase in sorted(set(phases.values())):
         members = [step for step in steps if phases[step.rebuild] == phase]
-        lines += (_elsewhere if phase % 2 == 0 else _here)(members, tree, today)
+        lines += _here(members, tree, today) if phase % 2 else _elsewhere(members, steps, tree)
     if not any(phase % 2 for phase in phases.values()):
         lines.append(_remark(f"No step of it is of the tree {tree.folder}."))
     return "".join(f"{line}\n" for line in lines)
@@ -80,12 +80,22 @@ def _phases(steps: Sequence[Step], tree: TreeView) -> dict[str, int]:
     return found
 
 
-def _elsewhere(steps: Sequence[Step], tree: TreeView, today: date) -> Iterator[str]:  # noqa: ARG001
+def _elsewhere(members: Sequence[Step], steps: Sequence[Step], tree: TreeView) -> Iterator[str]:
+    bases = {base.rpartition(":")[0] for base in tree.config.base_images}
+    needed = {
+        before
+        for step in steps
+        if step.repository == tree.config.repository(_name(step)) and _name(step) in tree.images
+        for before in step.after
+    }
     yield _remark(f"Not of {tree.folder}; rebuild it where it is built, now:")
-    for step in steps:
+    for step in members:
         yield _remark(f"- {step.rebuild}")
-        if any(base.rpartition(":")[0] == step.repository for base in tree.config.base_images):
-            yield _remark(f"  and put its new tag into base_images of {tree.config_file}")
+        if step.repository in bases:
+            yield _remark(f"and put its new tag into base_images of {tree.config_file}")
+        elif step.rebuild in needed:
+            # docker-pkg builds with pull=False, so the engine would take the one it has
+            yield _remark("and docker pull it: docker-pkg pulls its own and base_images alone")
 
 
 def _here(steps: Sequence[Step], tree: TreeView, today: date) -> Iterator[str]:

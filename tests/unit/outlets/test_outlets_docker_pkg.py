@@ -158,6 +158,8 @@ def test_images_from_elsewhere_come_before_and_after() -> None:
     ]
     assert at == sorted(at)
     assert commands(text) == [update("web"), BUILD]
+    assert "docker pull" not in text
+    assert "docker pull it" in script(plan(*steps), view(image("web")), today=TODAY)
 
 
 def test_a_plan_that_is_of_another_tree() -> None:
