@@ -15,17 +15,19 @@ import pytest
 from fastapi.testclient import TestClient
 from registration import APP, BASE_DIGEST, BODY, DIGEST, NOON, Clock, asking, make_token
 
-from imagecatalog.catalog import ingest
+from imagecatalog.catalog import ingest, timeline
 from imagecatalog.domain.contents import ImageContents
 from imagecatalog.domain.images import Descriptor, ImageConfig, ImageManifest
 from imagecatalog.domain.refs import Digest, Platform
+from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import DatabaseReadOnly
-from imagecatalog.store import access
+from imagecatalog.store import access, images, lookups
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.shelf import Shelf
 
 BROWSER = {"Accept": "text/html"}
 TEAM = ("team/*",)
+CONFIG = Digest.of(b"config")
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -209,7 +211,7 @@ def test_a_digest_alone_is_nobodys(catalog: Catalog, client: TestClient) -> None
 def _meet(catalog: Catalog, repository: str) -> Digest:
     """Write an image down as a sync does."""
     digest = Digest.of(repository.encode())
-    config = Descriptor("application/vnd.oci.image.config.v1+json", Digest.of(b"config"), 10)
+    config = Descriptor("application/vnd.oci.image.config.v1+json", CONFIG, 10)
     manifest = ImageManifest("application/vnd.oci.image.manifest.v1+json", config, ())
     record = ingest.ImageRecord(
         digest, manifest, ImageConfig(NOON, Platform("linux", "amd64")), ImageContents()
@@ -239,6 +241,52 @@ def test_nobody_speaks_of_what_another_repository_holds(
     assert code_of(told) == code_of(uploaded) == (403, "forbidden")
     assert "secret/app" in told.json()["detail"]
     assert theirs.status_code == 201, theirs.text
+
+
+@pytest.mark.parametrize("by", ["index", "configuration"])
+def test_nobody_speaks_of_it_by_another_of_its_digests(
+    catalog: Catalog, client: TestClient, by: str
+) -> None:
+    home = "registry.example.org/secret/app"
+    digest, above = _meet(catalog, home), Digest.of(b"index")
+    with catalog.write() as c:
+        number = lookups.resolve(c, str(digest))
+        index = images.put_index(c, Shelf(), above, "", [number], now=NOON)
+        ingest.record_repository(c, home, {"all": index}, [index, number], [], now=NOON)
+    limited = make_token(catalog, repositories=TEAM)
+
+    told = {"index": above, "configuration": CONFIG}[by]
+    assert code_of(register(client, limited, digest=told, image=f"{APP}:1")) == (403, "forbidden")
+
+
+def test_nobody_speaks_of_what_others_registered(catalog: Catalog, client: TestClient) -> None:
+    theirs = make_token(catalog, "theirs", repositories=["secret/*"])
+    name = "registry.example.org/secret/app:1"
+    assert register(client, theirs, digest=DIGEST, image=name).status_code == 201
+    limited = make_token(catalog, repositories=TEAM)
+    bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": []}
+    path = f"/api/v1/sboms/{DIGEST}?image={APP}:1"
+
+    assert code_of(register(client, limited)) == (403, "forbidden")
+    uploaded = client.post(path, json=bom, headers=bearer(limited))
+    assert code_of(uploaded) == (403, "forbidden")
+    assert register(client, theirs, digest=DIGEST, image=name).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("image", "status"), [(f"{APP}:1", 201), ("quay.example.org/x:1", 403), ("Odd!", 403)]
+)
+def test_nobody_speaks_of_what_runs_under_other_names(
+    catalog: Catalog, client: TestClient, image: str, status: int
+) -> None:
+    runs = RunningContainer(
+        "web", "Deployment/app", "a", "main", "container", image, f"docker-pullable://x@{DIGEST}"
+    )
+    with catalog.write() as c:
+        timeline.observe(c, "north", [runs], at=NOON)
+
+    assert register(client, make_token(catalog, repositories=TEAM)).status_code == status
+    assert register(client, make_token(catalog, "free")).status_code in (200, 201)
 
 
 def test_an_sbom_by_a_limited_token_wants_a_name_or_a_build(

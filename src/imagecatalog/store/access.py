@@ -20,6 +20,7 @@ from imagecatalog.store.schema import (
     manifest,
     repository,
     repository_manifest,
+    run_image,
     token,
 )
 
@@ -99,32 +100,41 @@ def note_use(c: Connection, row: TokenRow, *, now: datetime) -> None:
 
 
 def list_homes(c: Connection, digest: Digest) -> list[str]:
-    """Repositories (``registry/path``) that hold or held an image or index, or an index of it."""
+    """Repositories (``registry/path``) that hold or held an image or index, or an index of it.
+
+    An image goes by the digest of its configuration, too.
+    """
     self = select(manifest.c.id).where(manifest.c.digest == digest)
-    above = (
-        select(index_member.c.index_id)
-        .join(manifest, manifest.c.id == index_member.c.manifest_id)
-        .where(manifest.c.digest == digest)
-    )
+    by_config = select(manifest.c.id).where(manifest.c.config_digest == digest)
+    numbers = set(c.scalars(self.union(by_config)))
+    above = select(index_member.c.index_id).where(index_member.c.manifest_id.in_(numbers))
+    numbers.update(c.scalars(above.limit(_HOMES_LIMIT)))
     query = (
         select(repository.c.name)
         .join(repository_manifest, repository_manifest.c.repository_id == repository.c.id)
-        .where(repository_manifest.c.manifest_id.in_(self.union(above)))
+        .where(repository_manifest.c.manifest_id.in_(numbers))
         .distinct()
+        .order_by(repository.c.name)
         .limit(_HOMES_LIMIT)
     )
     return list(c.scalars(query))
 
 
 def list_given_names(c: Connection, digest: Digest) -> list[str]:
-    """The names that builds gave to a digest."""
-    query = (
+    """The names that builds gave to a digest, and those under which it runs."""
+    given = (
         select(build.c.image)
         .where(build.c.subject == digest, build.c.image.is_not(None))
         .distinct()
         .limit(_HOMES_LIMIT)
     )
-    return list(c.scalars(query))
+    runs = (
+        select(run_image.c.image)
+        .where(run_image.c.image_id.endswith(str(digest)))
+        .distinct()
+        .limit(_HOMES_LIMIT)
+    )
+    return [*c.scalars(given), *c.scalars(runs)]
 
 
 def list_kin(c: Connection, digest: Digest) -> set[Digest]:

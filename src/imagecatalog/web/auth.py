@@ -19,6 +19,7 @@ from imagecatalog.config import TOKEN_VARIABLE
 from imagecatalog.domain.access import Scope, Token, hash_secret, repository_of
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import (
+    BadName,
     CatalogError,
     DatabaseError,
     Forbidden,
@@ -108,20 +109,28 @@ def require_reader(request: Request) -> None:
 def check_coverage(c: Connection, token: Token, image: str | None, digest: Digest | None) -> None:
     """Raise ``Forbidden`` unless the token may speak of this name and of this digest.
 
-    What the catalog met in repositories is theirs; else it is whose name it bears.
+    What the catalog met in repositories is theirs; else whose name it bears or runs under; else it
+    is of whom names it first.
     """
     if not token.repositories:
         return
     if image is not None and not token.covers(repository_of(image)):
         raise _not_covered(token, repository_of(image))
-    homes = [] if digest is None else access.list_homes(c, digest)
-    if homes:
-        if not any(token.covers(home) for home in homes):
-            raise _not_covered(token, f"{digest}, which is in {homes[0]}")
-    elif image is None:
-        given = [] if digest is None else access.list_given_names(c, digest)
-        if not any(token.covers(repository_of(name)) for name in given):
-            raise _not_covered(token, f"{digest}, of which no repository is known")
+    owners = [] if digest is None else access.list_homes(c, digest)
+    if digest is not None and not owners:
+        owners = [_home_of(name) for name in access.list_given_names(c, digest)]
+    if owners and not any(token.covers(owner) for owner in owners):
+        raise _not_covered(token, f"{digest}, which is of {owners[0]}")
+    if not owners and image is None:
+        raise _not_covered(token, f"{digest}, of which no repository is known")
+
+
+def _home_of(name: str) -> str:
+    """The repository of a name that was told; a runtime may tell one that is none."""
+    try:
+        return repository_of(name)
+    except BadName:
+        return name
 
 
 def _not_covered(token: Token, what: str) -> Forbidden:
