@@ -67,14 +67,25 @@ def programs() -> Path:
     return compile_programs()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory, debian_fleet: Path) -> Iterator[DockerRegistry]:
+    """A registry that holds three root file systems as images."""
+    registry = DockerRegistry(tmp_path_factory.mktemp("bases") / "registry")
+    registry.start()
+    try:
+        for name in BASES:
+            registry.push(f"oci:{debian_fleet / 'layout'}:{name}", f"debian-{name}:12")
+        yield registry
+    finally:
+        registry.stop()
+
+
+@pytest.fixture(scope="module")
 def buildkit(
-    tmp_path: Path, programs: Path, docker_registry: DockerRegistry, debian_fleet: Path
+    tmp_path_factory: pytest.TempPathFactory, programs: Path, bases: DockerRegistry
 ) -> Iterator[BuildKit]:
-    """A BuildKit beside a registry that holds three root file systems as images."""
-    for name in BASES:
-        docker_registry.push(f"oci:{debian_fleet / 'layout'}:{name}", f"debian-{name}:12")
-    server = BuildKit(tmp_path / "buildkit", programs, docker_registry.host)
+    """A BuildKit beside it; one for all tests, for what it has unpacked it need not unpack again."""
+    server = BuildKit(tmp_path_factory.mktemp("buildkit") / "root", programs, bases.host)
     server.start()
     yield server
     server.stop()
@@ -135,26 +146,26 @@ def _sbom(database: str, digest: str) -> set[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("version", ["v0.2", "v1"])
 def test_what_buildkit_attests_is_where_the_image_came_from(
-    tmp_path: Path, buildkit: BuildKit, docker_registry: DockerRegistry, database: str, version: str
+    tmp_path: Path, buildkit: BuildKit, bases: DockerRegistry, database: str, version: str
 ) -> None:
-    host = docker_registry.host
-    buildkit.build(_generator(tmp_path / "generator", host), "generator:1")
+    host = bases.host
+    buildkit.build(_generator(tmp_path / "generator", host), f"generator-{version}:1")
     before = datetime.now(UTC).replace(microsecond=0)
     told = buildkit.build(
         _context(tmp_path / "context", host, version),
-        "team/hello:1",
+        f"team/hello-{version}:1",
         **{
             "attest:provenance": f"mode=max,version={version}",
-            "attest:sbom": f"generator={host}/generator:1",
+            "attest:sbom": f"generator={host}/generator-{version}:1",
             "vcs:source": SOURCE,
             "vcs:revision": REVISION,
         },
     )
     after = datetime.now(UTC)
-    imagecatalog("--database", database, "sync", docker_registry.url)
+    imagecatalog("--database", database, "sync", bases.url)
 
-    bases = {name: _ask(database, "show", f"{host}/debian-{name}:12") for name in BASES}
-    image = _ask(database, "show", f"{host}/team/hello:1")
+    bottom = {name: _ask(database, "show", f"{host}/debian-{name}:12") for name in BASES}
+    image = _ask(database, "show", f"{host}/team/hello-{version}:1")
     assert told["containerimage.digest"] in image["index_digest"]
     assert {item["kind"] for item in image["attachments"]} == {"provenance", "sbom"}
     assert [item["problem"] for item in image["attachments"]] == [None, None]
@@ -162,7 +173,7 @@ def test_what_buildkit_attests_is_where_the_image_came_from(
     (build,) = _builds(database, image["digest"])
     assert (build.evidence, build.signature) == ("provenance", "none")
     assert {(one.role, one.digest) for one in build.parents} == {
-        (role, bases[name]["digest"]) for name, role in BASES.items()
+        (role, bottom[name]["digest"]) for name, role in BASES.items()
     }
     assert {one.image for one in build.parents} == {f"{host}/debian-{name}:12" for name in BASES}
     assert (build.source_repository, build.source_revision) == (SOURCE, REVISION)
@@ -170,23 +181,23 @@ def test_what_buildkit_attests_is_where_the_image_came_from(
     assert build.finished is not None
     assert before <= build.started <= build.finished <= after
 
-    found = _ask(database, "images", f"{host}/team/hello")
+    found = _ask(database, "images", f"{host}/team/hello-{version}")
     assert [item["digest"] for item in found] == [image["digest"]], "an attestation is no image"
     layers = {(p["package"], p["installed"], p["arch"]) for p in image["packages"]}
     assert len(layers) > 50
     assert _sbom(database, image["digest"]) == layers, "Syft and we read the same packages"
 
-    lineage = _ask(database, "lineage", f"{host}/team/hello:1")
+    lineage = _ask(database, "lineage", f"{host}/team/hello-{version}:1")
     nearest = {(one["role"], one["digest"]) for one in lineage["ancestors"] if one["depth"] == 1}
-    assert nearest == {(role, bases[name]["digest"]) for name, role in BASES.items()}
+    assert nearest == {(role, bottom[name]["digest"]) for name, role in BASES.items()}
     base = next(one for one in lineage["ancestors"] if one["role"] == "base" and one["depth"] == 1)
     assert (base["evidence"], base["also"]) == ("provenance", ["layers"])
 
 
 def test_two_platforms_in_one_index(
-    tmp_path: Path, buildkit: BuildKit, docker_registry: DockerRegistry, database: str
+    tmp_path: Path, buildkit: BuildKit, bases: DockerRegistry, database: str
 ) -> None:
-    host = docker_registry.host
+    host = bases.host
     context = tmp_path / "context"
     context.mkdir()
     (context / "note").write_text("hello\n")
@@ -196,7 +207,7 @@ def test_two_platforms_in_one_index(
         "team/note:1",
         **{"platform": "linux/amd64,linux/arm64", "attest:provenance": "mode=max"},
     )
-    imagecatalog("--database", database, "sync", docker_registry.url)
+    imagecatalog("--database", database, "sync", bases.url)
     base = _ask(database, "show", f"{host}/debian-minimal:12")
     found = _ask(database, "images", f"{host}/team/note")
     assert {item["platform"] for item in found} == {"linux/amd64", "linux/arm64"}
