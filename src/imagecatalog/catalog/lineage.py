@@ -21,6 +21,7 @@ __all__ = [
     "contradictions_of",
     "edges_of",
     "find_children",
+    "list_base_paths",
     "list_bases",
 ]
 
@@ -68,6 +69,25 @@ def ancestry(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
         if not level or len(seen) > MOST_IMAGES:
             break
     return found
+
+
+def list_base_paths(c: Connection, numbers: Collection[int]) -> dict[int, list[int]]:
+    """The bases of each image that the catalog holds, the nearest first, each once."""
+    above = ancestry(c, numbers)
+    bases = {
+        child: parent
+        for child, edges in above.items()
+        if (parent := next((e.parent for e in edges if e.role == "base" and e.parent), None))
+    }
+    paths: dict[int, list[int]] = {}
+    for number in numbers:
+        path, seen, at = [], {number}, bases.get(number)
+        while at is not None and at not in seen:
+            path.append(at)
+            seen.add(at)
+            at = bases.get(at)
+        paths[number] = path
+    return paths
 
 
 class Children(Struct, frozen=True):

@@ -12,6 +12,7 @@ from imagecatalog.catalog.lineage import (
     ancestry,
     contradictions_of,
     find_children,
+    list_base_paths,
 )
 from imagecatalog.domain.answers import Status, Update
 from imagecatalog.domain.lineage import Contradiction, Lineage, PackageOrigin, Relative
@@ -182,25 +183,6 @@ def _tell_loops(loops: Iterable[Edge], faces: _Faces) -> list[Contradiction]:
     ]
 
 
-def _list_base_paths(c: Connection, numbers: Collection[int]) -> dict[int, list[int]]:
-    """The bases of each image that the catalog holds, the nearest first, each once."""
-    above = ancestry(c, numbers)
-    bases = {
-        child: parent
-        for child, edges in above.items()
-        if (parent := next((e.parent for e in edges if e.role == "base" and e.parent), None))
-    }
-    paths: dict[int, list[int]] = {}
-    for number in numbers:
-        path, seen, at = [], {number}, bases.get(number)
-        while at is not None and at not in seen:
-            path.append(at)
-            seen.add(at)
-            at = bases.get(at)
-        paths[number] = path
-    return paths
-
-
 def package_origins(c: Connection, number: int) -> tuple[PackageOrigin, ...]:
     """Each package of an image with the ancestor that brought it: by name, architecture, version.
 
@@ -212,7 +194,7 @@ def package_origins(c: Connection, number: int) -> tuple[PackageOrigin, ...]:
         return ()
     held = packages.list_packages(c, row.set_id)
     keys = [(one.type, one.name, one.arch, one.version) for one in held]
-    origins = _find_origins(c, {number: keys})[number]
+    origins = _find_origins(c, {number: keys}, list_base_paths(c, [number]))[number]
     faces = lookups.list_images(c, origins.values())
     names = images.best_names(c, origins.values())
     found = []
@@ -232,13 +214,20 @@ def package_origins(c: Connection, number: int) -> tuple[PackageOrigin, ...]:
     return tuple(found)
 
 
-def inherit(c: Connection, listed: Mapping[int, Sequence[Update]]) -> dict[int, tuple[Update, ...]]:
-    """The updates of images by their number, each with the ancestor that brought the package."""
+def inherit(
+    c: Connection,
+    listed: Mapping[int, Sequence[Update]],
+    paths: Mapping[int, Sequence[int]] | None = None,
+) -> dict[int, tuple[Update, ...]]:
+    """The updates of images by their number, each with the ancestor that brought the package.
+
+    ``paths`` are the bases of the images, the nearest first, where somebody has them at hand.
+    """
     wanted = {
         number: [(one.type, one.package, one.arch, one.installed) for one in many]
         for number, many in listed.items()
     }
-    origins = _find_origins(c, wanted)
+    origins = _find_origins(c, wanted, list_base_paths(c, wanted) if paths is None else paths)
     bases = {base for many in origins.values() for base in many.values()}
     names = images.best_names(c, bases)
     digests = {number: str(row.digest) for number, row in lookups.list_images(c, bases).items()}
@@ -254,18 +243,19 @@ def inherit(c: Connection, listed: Mapping[int, Sequence[Update]]) -> dict[int, 
 
 
 def _find_origins(
-    c: Connection, wanted: Mapping[int, Collection[PackageKey]]
+    c: Connection,
+    wanted: Mapping[int, Collection[PackageKey]],
+    paths: Mapping[int, Sequence[int]],
 ) -> dict[int, dict[PackageKey, int]]:
     """Of each image those of the packages that it inherits, with the base they come from."""
     found: dict[int, dict[PackageKey, int]] = {number: {} for number in wanted}
     for numbers in batches([number for number, keys in wanted.items() if keys], _AT_ONCE):
-        paths = _list_base_paths(c, numbers)
-        rows = lookups.list_images(c, {base for path in paths.values() for base in path})
+        rows = lookups.list_images(c, {base for one in numbers for base in paths.get(one, ())})
         sets = {number: row.set_id for number, row in rows.items() if row.set_id is not None}
         contents = facts.list_contents(c, set(sets.values()))
-        for number, path in paths.items():
+        for number in numbers:
             left = set(wanted[number])
-            for base in path:
+            for base in paths.get(number, ()):
                 if base in sets:
                     left &= contents[sets[base]]
                     found[number].update(dict.fromkeys(left, base))

@@ -321,13 +321,15 @@ def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Updat
     by_setup: dict[int, set[int]] = {}
     for (setup_id, _), found in sums.items():
         by_setup.setdefault(setup_id, set()).update(found.members)
-    items: dict[int, dict[int, Update]] = {}
-    for setup_id, numbers in by_setup.items():
-        rows = [row for batch in batches(numbers) for row in _read_updates(c, setup_id, batch)]
-        read = _describe(c, rows)
-        # Sorted once for all sets: dictionaries keep the order, and sets share most updates.
-        read.sort(key=lambda pair: (not pair[1].security, pair[1].package, pair[1].arch))
-        items[setup_id] = dict(read)
+    rows = [
+        (setup_id, row)
+        for setup_id, numbers in by_setup.items()
+        for batch in batches(numbers)
+        for row in _read_updates(c, setup_id, batch)
+    ]
+    # Sorted once for all sets: dictionaries keep the order, and sets share most updates.
+    rows.sort(key=lambda pair: (not pair[1].security, pair[1].name, pair[1].arch))
+    items = _describe(c, rows)
     held = list_held(c, {set_id for _, set_id in sums})
     answers = {}
     for (setup_id, set_id), found in sums.items():
@@ -360,29 +362,25 @@ def _read_updates(c: Connection, setup_id: int, numbers: Sequence[int]) -> Itera
     )
 
 
-def _describe(c: Connection, rows: Sequence[Any]) -> list[tuple[int, Update]]:
-    spans = {
-        row.id: Span(
-            release_of(row.origin or ""), row.source, row.source_version, row.reaches or ""
-        )
-        for row in rows
-    }
-    fixed = list_fixed(c, spans.values())
-    return [
-        (
-            row.id,
-            Update(
-                package=row.name,
-                type=row.type,
-                arch=row.arch,
-                source=row.source,
-                installed=row.version,
-                candidate=row.candidate,
-                security=row.security,
-                origin=row.origin or "",
-                since=row.since,
-                advisories=fixed.get(spans[row.id], ()),
-            ),
-        )
-        for row in rows
+def _describe(c: Connection, rows: Sequence[tuple[int, Any]]) -> dict[int, dict[int, Update]]:
+    """The updates by set-up and package version, in the order of the rows."""
+    spans = [
+        Span(release_of(row.origin or ""), row.source, row.source_version, row.reaches or "")
+        for _, row in rows
     ]
+    fixed = list_fixed(c, spans)
+    items: dict[int, dict[int, Update]] = {}
+    for (setup_id, row), span in zip(rows, spans, strict=True):
+        items.setdefault(setup_id, {})[row.id] = Update(
+            package=row.name,
+            type=row.type,
+            arch=row.arch,
+            source=row.source,
+            installed=row.version,
+            candidate=row.candidate,
+            security=row.security,
+            origin=row.origin or "",
+            since=row.since,
+            advisories=fixed.get(span, ()),
+        )
+    return items

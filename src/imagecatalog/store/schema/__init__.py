@@ -15,6 +15,7 @@ from imagecatalog.store.schema.archives import (
 )
 from imagecatalog.store.schema.builds import (
     attachment,
+    base_path,
     build,
     build_parent,
     inventory,
@@ -60,6 +61,7 @@ __all__ = [
     "apt_release_index",
     "apt_setup",
     "attachment",
+    "base_path",
     "blob",
     "build",
     "build_parent",

@@ -101,6 +101,15 @@ succession = Table(
     comment="what came after an image, kept for what runs",
 )
 
+base_path = Table(
+    "base_path",
+    metadata,
+    to("manifest_id", "manifest.id", "the image", primary_key=True),
+    Column("bases", LargeBinary, nullable=False, comment="ids, the nearest first; MessagePack"),
+    sqlite_with_rowid=False,
+    comment="what an image is built on, kept for what runs",
+)
+
 plan = Table(
     "plan",
     metadata,

@@ -259,6 +259,22 @@ def upgrade() -> None:
         op.f("ix_manifest_label_label_id"), "manifest_label", ["label_id"], unique=False
     )
     op.create_table(
+        "base_path",
+        sa.Column("manifest_id", _ID, nullable=False, comment="the image"),
+        sa.Column(
+            "bases",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="ids, the nearest first; MessagePack",
+        ),
+        sa.ForeignKeyConstraint(
+            ["manifest_id"], ["manifest.id"], name=op.f("fk_base_path_manifest_id")
+        ),
+        sa.PrimaryKeyConstraint("manifest_id", name=op.f("pk_base_path")),
+        comment="what an image is built on, kept for what runs",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "succession",
         sa.Column("manifest_id", _ID, nullable=False, comment="the image"),
         sa.Column(
