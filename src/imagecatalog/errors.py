@@ -131,6 +131,7 @@ class InvalidBody(UsageError):
 
     code = "invalid-request"
     http_status = 422
+    faults: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, faults: Sequence[tuple[str, str]], *, more: int = 0) -> None:
         count = len(faults) + more
