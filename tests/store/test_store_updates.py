@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from tests_store import NOON, SETUP, PutImage, digest, package
+from tests_store import BOOKWORM, NOON, SETUP, PutImage, digest, package
 
-from imagecatalog.catalog import timeline
+from imagecatalog.catalog import inventories, timeline
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.domain.apt import AptSetup, AptSource, ReleaseFacts
-from imagecatalog.domain.packages import Unknown
+from imagecatalog.domain.builds import Inventory
+from imagecatalog.domain.packages import Package, Unknown
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching.updates import judge, trust_of
 from imagecatalog.planning.inspection import image_detail
@@ -19,6 +20,8 @@ from imagecatalog.planning.verdicts import judge_images
 from imagecatalog.store import apt, updates
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.inventories import find_meant
+from imagecatalog.store.shelf import Shelf
 
 APP = "registry.example.org/team/app"
 SECURITY = ReleaseFacts(label="Debian-Security", codename="bookworm-security", suite="oldstable")
@@ -283,3 +286,41 @@ def test_an_update_names_the_faults_that_it_ends(catalog: Catalog, put_image: Pu
         apply_feed(c, "lists", [lists], where="list")
         _, (update,) = _updates_of(c, number)  # type: ignore[misc]
         assert update.advisories == ("CVE-2026-1", "CVE-2026-2")
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ([Package("npm", "ssl", "0.1", "amd64", "ssl", "0.1")], "unknown"),
+        ([Package("npm", "ssl", "0.1", "", "ssl", "0.1")], "unknown"),
+        ([], "unknown"),
+        ([package("ssl", "1.0-1", "arm64"), package("data", "1", "all")], "unknown"),
+        ([package("ssl", "1.0-2")], "current"),
+        ([package("ssl", "1.0-2"), Package("npm", "ssl", "0.1", "amd64", "ssl", "0.1")], "current"),
+        ([package("ssl", "1.0-1"), Package("npm", "ssl", "0.1", "", "ssl", "0.1")], "update"),
+    ],
+)
+def test_what_apt_cannot_know_is_not_well(
+    catalog: Catalog, told: list[Package], status: str
+) -> None:
+    with catalog.write() as c:
+        inventories.put_inventory(
+            c,
+            Shelf(),
+            digest("app"),
+            Inventory(format="CycloneDX 1.6", tool="x", distro=BOOKWORM, packages=tuple(told)),
+            kind="sbom",
+            told_by="ci",
+            configured={("debian 12", "amd64"): SETUP},
+            now=NOON,
+            platform="linux/amd64",
+        )
+        offer(c, "1.0-2", facts=ReleaseFacts())
+        judge(c)
+        run(c, "app")
+        updates.keep_sums(c)
+        (number,) = find_meant(c, [digest("app")])[digest("app")].numbers
+        verdict = judge_images(c, [number], now=NOON)[number].verdict
+        assert overview(c, now=NOON).by_status[status] == 1
+    assert verdict.status == status
+    assert (verdict.reason is not None) == (status == "unknown")

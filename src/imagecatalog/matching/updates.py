@@ -141,7 +141,9 @@ def _judge_packages(
     for old in updates.list_judged(c, row.id):
         package = old.package
         arch = native if package.arch == "all" else package.arch
-        choice = policy.choose(package, offers.get((package.name, arch), ()))
+        # apt knows its own packages alone: of npm's openssl it can tell nothing.
+        there = offers.get((package.name, arch), ()) if package.type == "deb" else ()
+        choice = policy.choose(package, there) if there else None
         new = Judged(
             old.number,
             package,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Verdict
-from imagecatalog.store import judgements, updates
+from imagecatalog.store import apt, judgements, packages, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.judgements import JudgeableImage
@@ -16,6 +16,7 @@ from imagecatalog.store.updates import Counts, Pair, SetupState
 
 STALE_AFTER = timedelta(days=1)
 """Archives that were last well longer ago make "current" unknown."""
+_SILENT = "the packages that were told of it are none that its apt archives could know"
 
 
 class JudgedImage(Struct, frozen=True):
@@ -50,14 +51,37 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
     }
     counts |= updates.count_updates(c, set(pairs.values()) - counts.keys())
     states = updates.list_states(c, {setup for setup, _ in pairs.values()})
+    silent = _find_silent(c, rows, pairs, counts)
     judged = {}
     for row in rows:
         pair = pairs.get(row.id)
         verdict = _unjudged(row) if pair is None else _weigh(counts[pair], states[pair[0]], now)
+        if verdict.status == "current" and row.id in silent:
+            verdict = Verdict(status="unknown", reason=_SILENT)
         if verdict.status == "current" and (row.newer or row.newer_base):
             verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
     return judged
+
+
+def _find_silent(
+    c: Connection,
+    rows: list[JudgeableImage],
+    pairs: Mapping[int, Pair],
+    counts: Mapping[Pair, Counts],
+) -> set[int]:
+    """The images of which somebody told packages, but none that apt could have an update of."""
+    told = {
+        row.id: pairs[row.id]
+        for row in rows
+        if row.is_told and row.id in pairs and not counts[pairs[row.id]].updates
+    }
+    judgeable: set[Pair] = set()
+    for setup in apt.list_setups(c, {setup_id for setup_id, _ in told.values()}) if told else ():
+        sets = {set_id for setup_id, set_id in told.values() if setup_id == setup.id}
+        known = packages.find_judgeable(c, sets, setup.setup.architectures)
+        judgeable.update((setup.id, set_id) for set_id in known)
+    return {number for number, pair in told.items() if pair not in judgeable}
 
 
 def _pair(row: JudgeableImage) -> Pair | None:

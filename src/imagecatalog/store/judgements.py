@@ -40,6 +40,8 @@ class JudgeableImage(Struct, frozen=True):
     newer: str | None
     """The newest tag of its line, and of its base's, if it is not of these and runs."""
     newer_base: str | None
+    is_told: bool
+    """Its packages are a list that somebody told, and were not read from its layers."""
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -63,6 +65,7 @@ _JUDGEABLE: Select[Any] = (
         verdict.c.since,
         succession.c.newer,
         succession.c.base,
+        manifest.c.inventory_id.is_not(None),
     )
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)

@@ -206,6 +206,32 @@ def list_numbered(c: Connection, set_id: int) -> list[tuple[int, Package]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
+def find_judgeable(
+    c: Connection, sets: Collection[int], architectures: Collection[str]
+) -> set[int]:
+    """Those of the sets that hold a package of Debian for one of these architectures."""
+    one = (
+        select(package_version.c.id)
+        .join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == package_version.c.id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(
+            package_set_chunk.c.set_id == package_set.c.id,
+            package_version.c.type == "deb",
+            package_version.c.arch.in_(sorted(architectures)),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    found: set[int] = set()
+    for batch in batches(sets):
+        query = select(package_set.c.id).where(package_set.c.id.in_(batch), one.is_not(None))
+        found.update(c.scalars(query))
+    return found
+
+
 def list_held(c: Connection, sets: Collection[int]) -> dict[int, tuple[str, ...]]:
     """``name:arch`` of the packages on hold, for the sets that have any."""
     held: dict[int, tuple[str, ...]] = {}
