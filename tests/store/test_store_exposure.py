@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from test_store_updates import run
-from tests_store import NOON, PutImage, package
+from tests_store import NOON, PutImage, digest, package
 
 from imagecatalog.catalog import ingest
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName, NotFound
+from imagecatalog.planning.differences import diff
 from imagecatalog.planning.exposure import affected
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
@@ -125,3 +126,24 @@ def test_what_nobody_tells_of_is_not_found(catalog: Catalog, put_image: PutImage
         for text in ("", "openssl", "pkg:", "pkg:deb", "pkg:deb/debian/openssl@<", "CVE 1"):
             with pytest.raises(BadName):
                 affected(c, text)
+
+
+def test_what_an_update_ends_and_what_it_brings(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        fill(c, put_image)
+        newest = package("other", "2.0-1")
+        put_image(c, "next", [ssl("3.0.15-1"), newest])
+        tell(
+            c,
+            fault("CVE-2026-1", "bookworm", "fixed", "3.0.15-1"),
+            fault("CVE-2026-2", "bookworm", "open"),
+            fault("CVE-2026-3", "bookworm", "fixed", "3.0.16-1"),
+            fault("CVE-2026-4", "trixie", "fixed", "3.0.15-1"),
+            fault("CVE-2026-5", "bookworm", "undetermined"),
+        )
+        changes = diff(c, f"{APP}:old", str(digest("next"))).advisories
+        assert (changes.fixed, changes.introduced) == (("CVE-2026-1",), ())
+        changes = diff(c, str(digest("next")), f"{APP}:old").advisories
+        assert (changes.fixed, changes.introduced) == ((), ("CVE-2026-1",))
+        changes = diff(c, f"{APP}:none", f"{APP}:new").advisories
+        assert changes.introduced == ("CVE-2026-2", "CVE-2026-3")

@@ -16,9 +16,10 @@ from imagecatalog.domain.lineage import (
 )
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName
+from imagecatalog.formats.os_release import DEBIAN_CODENAMES
 from imagecatalog.matching.lines import Lines
 from imagecatalog.planning.ancestry import find_image
-from imagecatalog.store import images, labels, lookups, packages
+from imagecatalog.store import advisories, exposure, images, labels, lookups, packages
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.versions import sort_key
@@ -49,11 +50,30 @@ def diff(c: Connection, a: str, b: str | None = None, *, rules: Sequence[LineRul
         a_digest=str(before.digest),
         b_digest=str(after.digest),
         packages=changes,
-        advisories=AdvisoryChanges(),
+        advisories=_compare_faults(c, before, after),
         layers=_compare_layers(c, first, second),
         config=_compare_config(c, before, after),
         reason=unknown,
     )
+
+
+def _compare_faults(c: Connection, before: ImageRow, after: ImageRow) -> AdvisoryChanges:
+    """Which faults went and which came, each image's by its own release, as the tracker has them."""
+    if before.set_id is None or after.set_id is None:
+        return AdvisoryChanges()
+    old, new = _list_faults(c, before), _list_faults(c, after)
+    return AdvisoryChanges(fixed=tuple(sorted(old - new)), introduced=tuple(sorted(new - old)))
+
+
+def _list_faults(c: Connection, row: ImageRow) -> set[str]:
+    assert row.set_id is not None
+    (placed,) = exposure.list_placed(c, [row.id])
+    if placed.distro != "debian":
+        return set()
+    held = packages.list_packages(c, row.set_id)
+    sources = {(one.source, one.source_version) for one in held if one.type == "deb"}
+    release = placed.codename or DEBIAN_CODENAMES.get(placed.version_id, "")
+    return set(advisories.list_faults(c, release, sources))
 
 
 def _find_newest(c: Connection, name: str, number: int, rules: Sequence[LineRule]) -> int:

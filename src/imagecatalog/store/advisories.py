@@ -256,6 +256,35 @@ def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ..
     return {span: tuple(sorted(names)) for span, names in found.items()}
 
 
+def list_faults(
+    c: Connection, release: str, sources: Collection[tuple[str, str]]
+) -> dict[str, set[str]]:
+    """The faults that source packages of a release have, each with the sources that have it.
+
+    ``sources`` are pairs of name and version. Faults that nobody has determined are left out.
+    """
+    versions: dict[str, list[bytes]] = {}
+    for source, version in sources:
+        versions.setdefault(source, []).append(sort_key("deb", version))
+    found: dict[str, set[str]] = {}
+    for batch in batches(sorted(versions)):
+        query = (
+            select(advisory.c.name, affected.c.source, affected.c.status, affected.c.fixed_key)
+            .join(affected, affected.c.advisory_id == advisory.c.id)
+            .where(
+                affected.c.source.in_(batch),
+                affected.c.distro == "debian",
+                affected.c.release == release,
+                affected.c.status.in_(("fixed", "open")),
+                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+            )
+        )
+        for name, source, status, key in c.execute(query):
+            if status == "open" or any(version < bytes(key) for version in versions[source]):
+                found.setdefault(name, set()).add(source)
+    return found
+
+
 def has_advisories(c: Connection) -> bool:
     """Whether any feed of advisories was ever applied."""
     return c.scalar(select(func.count()).select_from(select(feed_part).limit(1).subquery())) == 1
