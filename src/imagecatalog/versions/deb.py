@@ -10,18 +10,11 @@ from __future__ import annotations
 import re
 
 from imagecatalog.errors import BadName
-
-MAX_LENGTH = 1024
-"""Characters of a version; a real one has fewer than a hundred."""
+from imagecatalog.versions.digits import MAX_LENGTH, invalid_key, number_key
 
 _END = b"\x02"
-_FIRST_NUMBER = 0x10
-"""Numbers below 128 are one byte from here on."""
-_FIRST_LONG = 0x90
-"""Above them: how many bytes follow, then the bytes, big-endian."""
-_HUGE = b"\xb0"
-"""Above those, from 19 digits on: how many digits follow, then the digits."""
 _FIRST_CHARACTER = 0xC0
+"""Above all that begins a number."""
 
 _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-.:"
 _TABLE = bytes.maketrans(
@@ -55,7 +48,7 @@ def key(version: str) -> bytes:
         and _REVISION.fullmatch(revision)
     ):
         raise BadName(f"{version[:80]!r} is not a Debian version")
-    return _DIGITS.sub(_number, epoch.encode()) + _part(upstream) + _part(revision)
+    return number_key(epoch) + _part(upstream) + _part(revision)
 
 
 def sort_key(version: str) -> bytes:
@@ -63,7 +56,7 @@ def sort_key(version: str) -> bytes:
     try:
         return key(version)
     except BadName:
-        return b"\x00" + version[:MAX_LENGTH].encode("utf-8", "replace")
+        return invalid_key(version)
 
 
 def compare(left: str, right: str) -> int:
@@ -80,11 +73,4 @@ def _part(text: str) -> bytes:
 
 
 def _number(match: re.Match[bytes]) -> bytes:
-    digits = match[0].lstrip(b"0")
-    if len(digits) > 18:
-        return _HUGE + len(digits).to_bytes(2, "big") + digits
-    value = int(digits or b"0")
-    if value < 128:
-        return bytes((_FIRST_NUMBER + value,))
-    body = value.to_bytes((value.bit_length() + 7) // 8, "big")
-    return bytes((_FIRST_LONG + len(body),)) + body
+    return number_key(match[0].decode())
