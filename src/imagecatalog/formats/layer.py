@@ -11,31 +11,21 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imagecatalog.domain.contents import LayerEntry
+from imagecatalog.domain.contents import LayerEntry, PackageDatabase
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries
 from imagecatalog.formats.dpkg import parse_status
+from imagecatalog.formats.installed import DATABASES, RPM_JOURNALS
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised whenever the same layer would give another reading: layers are then read again."""
 
 _DPKG = ("var/lib/dpkg", "usr/lib/dpkg", "usr/lib/sysimage/dpkg")
 """The database, and where images that keep it read-only link it to."""
 _STATUS_FILES = frozenset(f"{folder}/status" for folder in _DPKG)
 _STATUS_FOLDERS = frozenset(f"{folder}/status.d" for folder in _DPKG)
-
-OTHER_DATABASES = {
-    "lib/apk/db/installed": "apk",
-    "usr/lib/apk/db/installed": "apk",
-    **{
-        f"{folder}/rpm/{name}": "rpm"
-        for folder in ("var/lib", "usr/lib/sysimage", "usr/share")
-        for name in ("Packages", "Packages.db", "rpmdb.sqlite")
-    },
-}
-"""Package databases that are noticed and not read, and what kind each is."""
 
 WANTED_FILES = frozenset(
     {
@@ -47,7 +37,8 @@ WANTED_FILES = frozenset(
         "etc/apt/trusted.gpg",
         *_STATUS_FILES,
         *(f"{folder}/arch" for folder in _DPKG),
-        *OTHER_DATABASES,
+        *DATABASES,
+        *RPM_JOURNALS,
     }
 )
 _KEYS = (".gpg", ".asc", ".pgp")
@@ -89,7 +80,7 @@ class Limits(Bounds, frozen=True, kw_only=True):
     kept: int = 20_000
     """Entries that are kept."""
     status: int = 64 << 20
-    """Bytes of a dpkg status file."""
+    """Bytes of a package database: dpkg's, apk's or RPM's."""
     file: int = 1 << 20
     """Bytes of any other wanted file: a larger one, as the keyring of all Debian developers,
     is known to be there and not read."""
@@ -159,17 +150,17 @@ class _Sieve:
             return LayerEntry(path, "link", target=target[: self._limits.path])
         if member.type == b"1":
             return LayerEntry(path, "file", target=self._clean(member.target))
-        if path in OTHER_DATABASES:
-            return LayerEntry(path, "file", data=b"")
         if member.type != b"0" or path in _ANCESTORS or member.sparse:
             return LayerEntry(path, "file")
         return self._read(path, member)
 
     def _read(self, path: str, member: Member) -> LayerEntry:
-        is_status = path in _STATUS_FILES
-        if is_status and member.size > self._limits.status:
+        is_database = path in _STATUS_FILES or path in DATABASES
+        if is_database and member.size > self._limits.status:
             raise TooLarge(self._where, f"{path} has {member.size} bytes")
-        if not is_status and member.size > self._limits.file:
+        if (not is_database and member.size > self._limits.file) or (
+            path in RPM_JOURNALS and member.size
+        ):
             return LayerEntry(path, "file")
         self._total += member.size
         if self._total > self._limits.total:
@@ -177,10 +168,9 @@ class _Sieve:
                 self._where, f"has over {self._limits.total} bytes of package and apt files"
             )
         data = self._archive.read_body(member)
-        if not is_status and path.rpartition("/")[0] not in _STATUS_FOLDERS:
-            return LayerEntry(path, "file", data=data)
-        database = parse_status(io.BytesIO(data), path, with_status=is_status)
-        return LayerEntry(path, "file", database=database)
+        if database := _parse(path, data):
+            return LayerEntry(path, "file", database=database)
+        return LayerEntry(path, "file", data=data)
 
     def _clean(self, name: bytes) -> str:
         """A member's path from the root; an absolute name means the same as a relative one.
@@ -216,6 +206,16 @@ def is_wanted(path: str) -> bool:
     if not name.endswith(_FOLDERS.get(folder, ())):
         return False
     return not (folder in _STATUS_FOLDERS and name.endswith(".md5sums"))
+
+
+def _parse(path: str, data: bytes) -> PackageDatabase | None:
+    """What a package database holds, if the file is one."""
+    if path in DATABASES:
+        return DATABASES[path](data, path)
+    is_status = path in _STATUS_FILES
+    if is_status or path.rpartition("/")[0] in _STATUS_FOLDERS:
+        return parse_status(io.BytesIO(data), path, with_status=is_status)
+    return None
 
 
 def _whiteout(folder: str, name: str) -> LayerEntry | None:

@@ -82,7 +82,7 @@ def make_package(purl: Purl, version: str | None = None, source: str | None = No
         source=source_name or name,
         source_version=source_version or version,
     )
-    _check(package)
+    check_package(package)
     return package
 
 
@@ -154,7 +154,7 @@ def _with_epoch(version: str, purl: Purl) -> str:
     return version
 
 
-def _check(package: Package) -> None:
+def check_package(package: Package) -> None:
     """Refuse what no database could keep, and of Debian's what dpkg would not install."""
     fields = (package.name, package.version, package.arch, package.source, package.source_version)
     if any(_is_bad(field) for field in (package.type, *fields)):

@@ -31,6 +31,8 @@ class Member(Struct):
     """Bytes of its body."""
     target: bytes
     """Of a hard or symbolic link."""
+    mode: int = 0
+    """Permission bits."""
     sparse: bool = False
     """Its body is not the file's bytes but a map and fragments."""
 
@@ -41,6 +43,7 @@ class TarReader:
     def __init__(self, stream: Unpacked, where: str) -> None:
         self._stream, self._where = stream, where
         self._body = 0  # bytes of the current member's body not read yet, padding included
+        self._rest = 0  # the same without padding
 
     def __iter__(self) -> Iterator[Member]:
         pax: dict[bytes, bytes] = {}
@@ -62,7 +65,8 @@ class TarReader:
                 pax, long = {}, {}
             if member.type == b"\0":  # before ustar, a slash at the end made it a folder
                 member.type = b"5" if member.name.endswith(b"/") else b"0"
-            self._body = 0 if member.type in _WITHOUT_BODY else _padded(member.size)
+            self._rest = 0 if member.type in _WITHOUT_BODY else member.size
+            self._body = _padded(self._rest)
             yield member
             if self._body:
                 self._stream.skip(self._body)
@@ -71,10 +75,16 @@ class TarReader:
 
     def read_body(self, member: Member) -> bytes:
         """The bytes of the member that was yielded last; the caller has looked at its size."""
-        data = self._stream.read(member.size)
-        if len(data) < member.size:
+        return self.read_part(member, member.size)
+
+    def read_part(self, member: Member, size: int) -> bytes:
+        """The next bytes of the member that was yielded last; fewer only at its end."""
+        size = min(size, self._rest)
+        data = self._stream.read(size)
+        if len(data) < size:
             raise Truncated(self._where, f"ends in the midst of {show(member.name)}")
-        self._body -= member.size
+        self._body -= size
+        self._rest -= size
         return data
 
     def _read_header(self) -> bytes | None:
@@ -117,6 +127,7 @@ class TarReader:
             type=kind,
             size=self._parse_number(block[124:136]),
             target=block[157:257].split(b"\0", 1)[0] if kind in b"12" else b"",
+            mode=_read_mode(block[100:108]),
         )
         if kind == b"S":
             member.type, member.sparse = b"0", True
@@ -173,6 +184,12 @@ class TarReader:
 def show(name: bytes) -> str:
     """A name as a sentence can hold it: printable, at most 200 characters."""
     return ascii(name[:200].decode(errors="backslashreplace"))[1:-1]
+
+
+def _read_mode(field: bytes) -> int:
+    """The permissions, or all of them where the field is none: nothing is missed for that."""
+    digits = field.strip(b" \0")
+    return int(digits, 8) & 0o777 if digits and not digits.strip(b"01234567") else 0o777
 
 
 def _padded(size: int) -> int:

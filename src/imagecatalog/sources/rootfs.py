@@ -12,7 +12,8 @@ from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Platform
 from imagecatalog.formats.apt_preferences import parse_preferences
 from imagecatalog.formats.apt_sources import parse_sources
-from imagecatalog.formats.layer import OTHER_DATABASES, WANTED_FOLDERS, is_wanted
+from imagecatalog.formats.installed import APK_DATABASES, RPM_DATABASES
+from imagecatalog.formats.layer import WANTED_FOLDERS, is_wanted
 from imagecatalog.formats.os_release import parse_debian_version, parse_os_release
 
 _STATUS = "var/lib/dpkg/status"
@@ -43,7 +44,7 @@ def describe_root(tree: Tree, platform: Platform) -> ImageContents:
         distro=_find_distro(_Files(tree)),
         packages=packages,
         held=database.held if database else (),
-        apt=_find_apt(_Files(tree), packages or (), platform),
+        apt=_find_apt(_Files(tree), [one for one in packages or () if one.type == "deb"], platform),
         unknown=unknown,
     )
 
@@ -113,6 +114,25 @@ class _Files:
         if database := self.database(_STATUS):
             yield database
 
+    def others(self) -> Iterator[PackageDatabase | Unknown]:
+        """The databases of other package managers: each of apk's, and the newest kind of RPM's."""
+        seen: set[str] = set()
+        for path in (*APK_DATABASES, *RPM_DATABASES):
+            if self.has(path) and (real := self._tree.resolve(path)) not in seen:
+                seen.add(real)
+                if database := self._complete(path):
+                    yield database
+                if path in RPM_DATABASES:
+                    return
+
+    def _complete(self, path: str) -> PackageDatabase | Unknown | None:
+        """The database, unless more of it lies in a journal, which SQLite leaves when it is killed."""
+        if self.has(journal := f"{path}-wal") and self.read(journal) is None:
+            return Unknown(
+                "package-database-not-read", f"{journal}: has changes, and journals are not read"
+            )
+        return self.database(path)
+
     def has(self, path: str) -> bool:
         """Whether there is a file."""
         return self._tree.find(path) is not None
@@ -125,29 +145,46 @@ def _describe_unread(entry: LayerEntry) -> str:
 
 
 def _find_packages(files: _Files) -> tuple[PackageDatabase | None, Unknown | None]:
-    packages: dict[tuple[str, str], Package] = {}
+    """All packages, and what makes the list incomplete.
+
+    Beside packages of dpkg a broken database of another package manager is let be: the tools of
+    others lie in Debian images too, and of theirs nothing is installed.
+    """
+    packages: dict[tuple[str, str, str], Package] = {}
     held: set[str] = set()
     unknown: Unknown | None = None
     for database in files.databases():
         if isinstance(database, Unknown):
             return None, database
-        packages.update({(package.name, package.arch): package for package in database.packages})
+        packages.update(_by_identity(database))
         held.update(database.held)
-        if database.problem:
-            unknown = unknown or Unknown("package-database-broken", database.problem)
+        unknown = unknown or _broken(database)
+    is_debian = bool(packages) or unknown is not None
+    for database in files.others():
+        problem = database if isinstance(database, Unknown) else _broken(database)
+        unknown = unknown or (None if is_debian else problem)
+        if isinstance(database, PackageDatabase):
+            packages.update(_by_identity(database))
     if not packages:
         return None, unknown or _explain_none(files)
     return PackageDatabase(tuple(sorted(packages.values())), tuple(sorted(held))), unknown
 
 
+def _by_identity(database: PackageDatabase) -> Iterator[tuple[tuple[str, str, str], Package]]:
+    """Of dpkg's and apk's the later counts; of RPM several versions may be installed at once."""
+    for package in database.packages:
+        several = package.version if package.type == "rpm" else ""
+        yield (package.name, package.arch, several), package
+
+
+def _broken(database: PackageDatabase) -> Unknown | None:
+    return Unknown("package-database-broken", database.problem) if database.problem else None
+
+
 def _explain_none(files: _Files) -> Unknown:
-    for path, kind in OTHER_DATABASES.items():
+    for path in (_STATUS, *APK_DATABASES, *RPM_DATABASES):
         if files.has(path):
-            return Unknown(
-                "package-database-not-read", f"{path}: package databases of {kind} are not read"
-            )
-    if files.has(_STATUS):
-        return Unknown("no-package-database", f"{_STATUS}: names no installed package")
+            return Unknown("no-package-database", f"{path}: names no installed package")
     return Unknown("no-package-database", f"the image has no package database: no {_STATUS}")
 
 

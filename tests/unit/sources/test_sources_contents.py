@@ -11,7 +11,7 @@ import pytest
 from imagecatalog.domain.apt import Keyring
 from imagecatalog.domain.contents import LayerReading
 from imagecatalog.domain.images import Descriptor, ImageConfig, ImageManifest
-from imagecatalog.domain.packages import Distro, Unknown
+from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import DigestMismatch, Missing, Truncated
 from imagecatalog.formats.layer import READER_VERSION
@@ -203,6 +203,30 @@ def test_distroless(registry):
     assert contents.unknown is None
 
 
+APK = "lib/apk/db/installed"
+
+
+def test_packages_of_apk(registry):
+    base = {"etc/os-release": "ID=alpine\nVERSION_ID=3.20.1\n", APK: "P:musl\nV:1-r0\nA:x86_64\n"}
+    upper = {APK: base[APK] + "\nP:libssl3\nV:3-r1\nA:x86_64\no:openssl\n"}
+    contents = registry.read(base, upper)
+    assert contents.unknown is None
+    assert contents.apt is None
+    assert contents.packages == (
+        Package("apk", "libssl3", "3-r1", "x86_64", "openssl", "3-r1"),
+        Package("apk", "musl", "1-r0", "x86_64", "musl", "1-r0"),
+    )
+    linked = {"lib/apk": ("link", "../usr/lib/apk"), f"usr/{APK}": base[APK]}
+    assert names(registry.read(linked)) == ["musl"]
+
+
+def test_a_broken_database_of_others_spoils_no_debian_image(registry):
+    contents = registry.read(BASE | {APK: "V:1\n\nP:a\nV:1\nA:x86_64\n"})
+    assert contents.unknown is None
+    assert next((one.type, one.name) for one in contents.packages) == ("apk", "a")
+    assert contents.apt.architectures == ("amd64",)
+
+
 def test_a_database_behind_a_linked_folder(registry):
     linked = {k: v for k, v in BASE.items() if k != STATUS} | {
         "var/lib/dpkg": ("link", "../../usr/lib/dpkg"),
@@ -220,13 +244,20 @@ def test_a_database_behind_a_linked_folder(registry):
         ([BASE, {"var/lib/dpkg/.wh.status": ""}], "no-package-database", "no var/lib/dpkg/status"),
         ([BASE, {".wh.var": ""}], "no-package-database", "no package database"),
         ([BASE, {STATUS: ""}], "no-package-database", "names no installed package"),
-        ([{"lib/apk/db/installed": "P:musl"}], "package-database-not-read", "of apk are not read"),
+        ([{"lib/apk/db/installed": "P:musl"}], "package-database-broken", "'musl' has no version"),
         (
             [{"lib": ("link", "usr/lib")}, {"lib/apk/db/installed": "P:musl"}],
-            "package-database-not-read",
-            "of apk are not read",
+            "package-database-broken",
+            "'musl' has no version",
         ),
-        ([{"var/lib/rpm/rpmdb.sqlite": "SQL"}], "package-database-not-read", "of rpm are not read"),
+        ([{"lib/apk/db/installed": ""}], "no-package-database", "names no installed package"),
+        ([{"var/lib/rpm/rpmdb.sqlite": "SQL"}], "package-database-broken", "no RPM database"),
+        ([{"var/lib/rpm/Packages": "BDB"}], "package-database-broken", "no RPM database"),
+        (
+            [{"var/lib/rpm/rpmdb.sqlite": "SQL", "var/lib/rpm/rpmdb.sqlite-wal": "new"}],
+            "package-database-not-read",
+            "rpmdb.sqlite-wal: has changes",
+        ),
         (
             [BASE, {"var/lib/dpkg": ("link", "/srv/dpkg")}],
             "package-database-not-read",

@@ -1,0 +1,105 @@
+"""RPM databases of all three kinds, and what hostile ones may not do."""
+
+import sqlite3
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rpm_files import bdb, header, ndb, sqlite
+
+from imagecatalog.domain.packages import Package
+from imagecatalog.formats.rpmdb import parse_rpmdb
+
+BASH = header("bash", "5.2", "3.el9", arch="x86_64", source="bash-5.2-3.el9.src.rpm")
+LIBS = header(
+    "openssl-libs", "3.0.7", "2.el9", epoch=1, arch="x86_64", source="openssl-3.0.7-2.el9.src.rpm"
+)
+LONG = header("a" * 300, "1", "1", epoch=0, arch="noarch", source="(none)")
+KEY = header("gpg-pubkey", "abc", "def")
+KINDS = [
+    sqlite,
+    ndb,
+    bdb,
+    lambda *all: bdb(*all, order=">"),
+    lambda *all: bdb(*all, page_size=4096),
+]
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_packages_of_each_kind_of_database(write):
+    database = parse_rpmdb(write(BASH, KEY, LIBS, LONG), "db")
+    assert database.problem is None
+    assert database.packages == (
+        Package("rpm", "a" * 300, "1-1", "noarch", "a" * 300, "1-1"),
+        Package("rpm", "bash", "5.2-3.el9", "x86_64", "bash", "5.2-3.el9"),
+        Package("rpm", "openssl-libs", "1:3.0.7-2.el9", "x86_64", "openssl", "3.0.7-2.el9"),
+    )
+
+
+@pytest.mark.parametrize("write", KINDS)
+def test_an_empty_database_is_whole(write):
+    database = parse_rpmdb(write(), "db")
+    assert (database.packages, database.problem) == ((), None)
+
+
+@pytest.mark.parametrize("write", KINDS)
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"\0" * 8, struct.pack(">II", 2**31, 8), struct.pack(">II", 0, 2**32 - 1), BASH[:60]],
+)
+def test_a_broken_header_leaves_the_others_and_is_told(write, broken):
+    database = parse_rpmdb(write(LIBS, broken, BASH), "db")
+    if broken:  # of no bytes at all, Berkeley DB and ndb know nothing
+        assert [one.name for one in database.packages] == ["bash", "openssl-libs"]
+        assert database.problem
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW Packages AS WITH RECURSIVE r(blob) AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT * FROM r",
+        "CREATE TABLE Packages (n, blob AS (replace(hex(zeroblob(n)), '0', 'abcd')))",
+        "CREATE VIRTUAL TABLE Packages USING fts5(blob)",
+        "CREATE TABLE Packages (n)",
+        "CREATE TABLE packages_of_another_kind (blob)",
+    ],
+)
+def test_a_hostile_table_is_no_table(statement):
+    connection = sqlite3.connect(":memory:")
+    connection.execute(statement)
+    connection.commit()
+    assert "no plain table Packages" in parse_rpmdb(connection.serialize(), "db").problem
+    connection.close()
+
+
+def test_a_circle_of_pages_ends():
+    data = bytearray(bdb(LONG * 5))
+    struct.pack_into("<I", data, 2 * 512 + 16, 2)  # the first page is followed by itself
+    database = parse_rpmdb(bytes(data), "db")
+    assert database.problem is not None or database.packages
+
+
+def _mutate(data: bytes, edits: list[tuple[int, int]]) -> bytes:
+    changed = bytearray(data)
+    for at, value in edits:
+        changed[at % len(changed)] = value
+    return bytes(changed)
+
+
+_SEEDS = [write(BASH, LIBS, LONG) for write in KINDS]
+
+
+@settings(max_examples=200)
+@given(
+    st.builds(
+        _mutate,
+        st.sampled_from(_SEEDS),
+        st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), min_size=1, max_size=8),
+    )
+    | st.builds(lambda seed, end: seed[: end % len(seed)], st.sampled_from(_SEEDS), st.integers(0))
+    | st.binary(max_size=200)
+)
+def test_any_bytes_give_packages_or_a_problem(data):
+    database = parse_rpmdb(data, "db")
+    assert database.problem is None or database.problem.startswith("db: ")
