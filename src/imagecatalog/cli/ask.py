@@ -111,7 +111,7 @@ def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
     As CSV it is the image's packages, each with its candidate.
     """
-    from imagecatalog.cli import change_layouts, layouts, render
+    from imagecatalog.cli import change_layouts, image_layouts, render
     from imagecatalog.domain.answers import PackageItem
 
     with invocation.answering() as answering:
@@ -124,7 +124,7 @@ def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
         case _ if inherited:
             change_layouts.show_inherited(image)
         case _:
-            layouts.show_image(image, _now())
+            image_layouts.show_image(image, _now())
 
 
 @click.command(cls=Verb, reads=True)

@@ -171,8 +171,8 @@ def show_history(items: Sequence[HistoryItem], reference: str, now: datetime) ->
         Column("SINCE"),
         Column("UNTIL"),
         Column("WHAT"),
-        *([Column(title, least=22, is_name=True)] if len(names) > 1 else ()),
-        Column("", least=24, is_fact=True),
+        *([Column(title, least=20, is_name=True)] if len(names) > 1 else ()),
+        Column("", least=24, is_prose=True),
     ]
     write_table(columns, [_history_row(item, registry, len(names) > 1) for item in items])
 
@@ -184,5 +184,5 @@ def _history_row(item: HistoryItem, registry: str, is_named: bool) -> tuple[str 
         until or ("" if item.event == "build" else Cell("now", "green")),
         item.event,
         *([item.image.removeprefix(registry)] if is_named else ()),
-        item.detail,
+        item.detail.replace(registry, "") if registry else item.detail,
     )

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import takewhile
 
 import click
 
@@ -19,7 +18,6 @@ from imagecatalog.cli.render import (
     clean,
     format_age,
     format_ago,
-    format_size,
     paint,
     plural,
     wrap,
@@ -28,7 +26,6 @@ from imagecatalog.cli.render import (
 from imagecatalog.domain.answers import (
     Health,
     Holder,
-    ImageDetail,
     ImageSummary,
     OutdatedImage,
     Overview,
@@ -37,7 +34,6 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
     Status,
-    Update,
 )
 from imagecatalog.errors import hide_secrets
 
@@ -73,27 +69,34 @@ def show_outdated(
     waited = ""
     if overview and overview.waiting_since:
         waited = f"; the oldest fix has waited {format_age(overview.waiting_since, now)}"
-    _say(_outdated_headline(items, overview) + waited + _rests_on(health, now))
+    _say(wrap(_outdated_headline(items, overview) + waited + _rests_on(health, now), 2))
     if not items:
         return
     _say()
     registry = _usual_registry(item.image for item in items)
     columns = (
         Column("VERDICT"),
-        Column(_image_title(registry), least=30, is_name=True),
+        Column(_image_title(registry), least=26, is_name=True, is_fact=True),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True),
         Column("WAITING", right=True),
-        Column("FROM", least=16),
-        Column("RUNS IN", least=12),
+        Column("FROM", least=16, is_spare=True),
+        Column("RUNS IN", least=10),
     )
     write_table(columns, [_outdated_row(item, registry, now) for item in items])
     _say_reasons(items, "image")
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
         _say(f"\nunknown: {plural(unknown, 'image')}; see imagecatalog outdated --status unknown")
-    if items[0].status != "unknown":
-        say_next(f"show {_handle(items[0])}", spaced=not unknown)
+    _say_what_follows(items, is_spaced=not unknown)
+
+
+def _say_what_follows(items: Sequence[OutdatedImage], *, is_spaced: bool) -> None:
+    """The plan where images that run wait for security updates; else a look at the worst image."""
+    if any(item.status == "security-update" and item.running for item in items):
+        say_next("plan --security", spaced=is_spaced)
+    elif items[0].status != "unknown":
+        say_next(f"show {_handle(items[0])}", spaced=is_spaced)
 
 
 def _handle(item: OutdatedImage) -> str:
@@ -306,117 +309,6 @@ def _image_row(item: ImageSummary, now: datetime) -> tuple[str | Cell, ...]:
     )
 
 
-def show_image(image: ImageDetail, now: datetime) -> None:
-    """``show``: the verdict, then the facts, then the updates."""
-    verdict = image.verdict
-    _say(f"{image.image}: {_verdict_sentence(image)}\n")
-    facts = [
-        ("digest", image.digest),
-        ("index", ", ".join(image.index_digest)),
-        ("platform", image.platform),
-        ("distro", image.distro),
-        ("created", _moment(image.created, now)),
-        ("first seen", _moment(image.first_seen, now)),
-        ("gone", _moment(image.gone, now) if image.gone else None),
-        ("tags", ", ".join(dict.fromkeys(p.tag for p in image.tags if p.until is None))),
-        ("packages", f"{len(image.packages):,}" if image.packages else None),
-        ("layers", _layers_sentence(image) if image.layers else None),
-        ("unknown" if verdict.status == "unknown" else "incomplete", verdict.reason),
-    ]
-    for name, value in facts:
-        if value:
-            _say(wrap(f"  {name:<11} {value}", 14))
-    for layer in image.layers:
-        if layer.problem:
-            _say(wrap(f"  {'layer':<11} {layer.digest[:19]}: {layer.problem}", 14))
-    if image.running:
-        _say()
-        columns = (
-            Column("CLUSTER"),
-            Column("NAMESPACE", least=12),
-            Column("WORKLOAD", least=12, is_name=True),
-            Column("×", right=True),
-        )
-        write_table(
-            columns,
-            [(p.cluster, p.namespace, p.workload, f"{p.containers}") for p in image.running],
-        )
-    if image.updates:
-        _say()
-        _write_updates(image.updates)
-    _write_beside(image)
-
-
-def _write_beside(image: ImageDetail) -> None:
-    """What the registry keeps beside it, whether it is signed, and what is wrong with it."""
-    if not image.attachments:
-        return
-    _say()
-    for item in image.attachments:
-        signed = "signed, not verified" if item.signature == "unverified" else item.signature
-        of = " of its index" if item.subject != image.digest else ""
-        problem = f"; {item.problem}" if item.problem else ""
-        fact = f"{item.kind}{of} ({item.media_type}), signature: {signed}{problem}"
-        _say(wrap(f"  {'attached':<11} {fact}", 14))
-
-
-def _verdict_sentence(image: ImageDetail) -> str:
-    verdict = image.verdict
-    match verdict.status:
-        case "security-update":
-            updates = plural(verdict.updates, "update")
-            return f"▲ {plural(verdict.security, 'security update')}, {updates} in all"
-        case "update":
-            return f"△ {plural(verdict.updates, 'update')}, none for security"
-        case status:
-            return describe_status(status).text
-
-
-def _moment(moment: datetime | None, now: datetime) -> str | None:
-    return f"{moment:%Y-%m-%d %H:%M} UTC, {format_ago(moment, now)}" if moment else None
-
-
-def _layers_sentence(image: ImageDetail) -> str:
-    size = sum(max(layer.size, 0) for layer in image.layers)
-    return f"{len(image.layers)}, {format_size(size)}"
-
-
-def _write_updates(updates: Iterable[Update]) -> None:
-    columns = (
-        Column("PACKAGE", least=16),
-        Column("ARCH"),
-        Column("INSTALLED", least=18, is_fact=True),
-        Column("CANDIDATE", least=18, is_fact=True),
-        Column("FROM", least=10),
-    )
-    rows = [
-        (
-            update.package,
-            update.arch,
-            update.installed,
-            Cell(update.candidate, "bold", _first_change(update.installed, update.candidate)),
-            _describe_origin(update),
-        )
-        for update in updates
-    ]
-    write_table(columns, rows)
-
-
-def _describe_origin(update: Update) -> Cell:
-    held = "held; " if update.held else ""
-    if update.security:
-        return Cell(f"▲ {held}{update.origin}", "red")
-    return Cell(f"△ {held}{update.origin}", "yellow")
-
-
-def _first_change(installed: str, candidate: str) -> int:
-    """Where the candidate begins to differ, a number never cut in two."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(installed, candidate, strict=False))
-    shared = "".join(letter for letter, _ in same)
-    after = installed[len(shared) : len(shared) + 1] + candidate[len(shared) : len(shared) + 1]
-    return len(shared.rstrip("0123456789") if any(map(str.isdigit, after)) else shared)
-
-
 def show_holders(items: Sequence[Holder], package: str, below: str | None) -> None:
     """``images --package``."""
     older = f" older than {below}" if below else ""
@@ -460,12 +352,14 @@ def _say(text: str = "") -> None:
     sys.stdout.write(clean(text) + "\n")
 
 
-def say_next(command: str, *, spaced: bool = True) -> None:
-    """What to do next: a remark, so on stderr."""
+def say_next(command: str, *, spaced: bool = True, also: str = "") -> None:
+    """What to do next: a remark, so on stderr. ``also`` are other verbs that take the same."""
     sys.stdout.flush()
     context = click.get_current_context(silent=True)
     if context is None or not getattr(context.obj, "is_quiet", False):
         click.echo(("\n" if spaced else "") + f"next: {clean(_command(command))}", err=True)
+        if also:
+            click.echo(f"also: {also}", err=True)
 
 
 def _command(verb: str) -> str:

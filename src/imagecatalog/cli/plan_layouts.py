@@ -111,7 +111,7 @@ def write_list(invocation: Invocation) -> None:
 
 def show_plan(plan: Plan, now: datetime) -> None:
     """``plan``: a preview, or a saved one with what became of it."""
-    _say(plan.summary)
+    _say(wrap(plan.summary, 2))
     if plan.id is not None:
         _say(_describe_state(plan, now))
     registry = _usual_registry(plan)
@@ -146,7 +146,7 @@ def _show_wave(plan: Plan, wave: Sequence[Step], registry: str) -> None:
     columns = (
         *((Column("STATE"),) if plan.id is not None else ()),
         Column(f"REBUILD ({registry}…)" if registry else "REBUILD", least=20, is_name=True),
-        Column("FOR", least=20),
+        Column("FOR", least=28, is_prose=True),
         Column("RUNS IN", right=True),
     )
     rows = []
@@ -179,8 +179,8 @@ def _show_redeploys(redeploys: Sequence[Redeploy], registry: str, *, is_saved: b
         Column("CLUSTER"),
         Column("NAMESPACE", least=10),
         Column("WORKLOAD", least=12, is_name=True),
-        Column("FROM", least=16, is_name=True),
-        Column("TO", least=16, is_name=True),
+        Column("FROM", least=15, is_name=True),
+        Column("TO", least=12, is_name=True),
     )
     rows = []
     for one in redeploys[:_WORKLOADS]:
@@ -193,12 +193,22 @@ def _show_redeploys(redeploys: Sequence[Redeploy], registry: str, *, is_saved: b
                 one.namespace,
                 one.workload,
                 one.origin.removeprefix(registry),
-                one.to.removeprefix(registry) + ("" if one.built else ":…"),
+                _describe_target(one, registry),
             )
         )
     write_table(columns, rows, indent="  ")
     if len(redeploys) > _WORKLOADS:
         _say(f"  and {plural(len(redeploys) - _WORKLOADS, 'other')}; see --format json")
+
+
+def _describe_target(one: Redeploy, registry: str) -> str:
+    """Where it moves to; the tag alone says it within one repository."""
+    if not one.built:
+        return "its next image"
+    repository, colon, tag = one.to.rpartition(":")
+    if colon and tag and one.origin.startswith(f"{repository}:"):
+        return tag
+    return one.to.removeprefix(registry)
 
 
 def _show_remaining(remaining: Sequence[Remaining], registry: str) -> None:

@@ -7,8 +7,9 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import TextIO
 
 import msgspec
@@ -33,6 +34,10 @@ class Column(Struct, frozen=True):
     """Its texts differ at their ends alone: nothing of their beginning is kept."""
     is_fact: bool = False
     """Cut only when the others are as narrow as they may be."""
+    is_prose: bool = False
+    """Goes on in further lines instead of being cut."""
+    is_spare: bool = False
+    """Left out where the lines would be too long all the same, the last of such columns first."""
 
 
 class Cell(Struct, frozen=True):
@@ -128,17 +133,56 @@ def write_table(
     ]
     total = table_width(stream)
     if total is not None:
+        kept = _choose_columns(columns, widths, total - len(indent))
+        columns, widths = [columns[at] for at in kept], [widths[at] for at in kept]
+        cells = [[row[at] for at in kept] for row in cells]
         _shrink(columns, widths, total - len(indent) - len(_GAP) * (len(columns) - 1))
     titles = [
         Cell(_begin(column.title, width), "dim")
         for column, width in zip(columns, widths, strict=True)
     ]
     for row in [titles, *cells]:
-        parts = [
-            _fit(cell, width, column, stream)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
-        stream.write(indent + _GAP.join(parts).rstrip() + "\n")
+        for line in _break_prose(columns, widths, row):
+            parts = [
+                _fit(cell, width, column, stream)
+                for cell, width, column in zip(line, widths, columns, strict=True)
+            ]
+            stream.write(indent + _GAP.join(parts).rstrip() + "\n")
+
+
+def _choose_columns(columns: Sequence[Column], widths: Sequence[int], total: int) -> list[int]:
+    """The columns that find room: spare ones go while even the narrowest line is too long."""
+    kept = list(range(len(columns)))
+
+    def narrowest() -> int:
+        needed = (
+            width if column.least is None else min(column.least, width)
+            for column, width in ((columns[at], widths[at]) for at in kept)
+        )
+        return sum(needed) + len(_GAP) * (len(kept) - 1)
+
+    while narrowest() > total:
+        spare = [at for at in kept if columns[at].is_spare]
+        if not spare:
+            break
+        kept.remove(spare[-1])
+    return kept
+
+
+def _break_prose(
+    columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]
+) -> Iterator[tuple[Cell, ...]]:
+    """A row as the lines that it takes: one, unless a text of prose is wider than its column."""
+    broken = [
+        _break(cell, width) if column.is_prose else [cell]
+        for column, width, cell in zip(columns, widths, row, strict=True)
+    ]
+    return zip_longest(*broken, fillvalue=Cell(""))
+
+
+def _break(cell: Cell, width: int) -> list[Cell]:
+    lines = textwrap.wrap(cell.text, width, break_long_words=False, break_on_hyphens=False)
+    return [Cell(line, cell.colour) for line in lines] or [cell]
 
 
 def _begin(title: str, width: int) -> str:

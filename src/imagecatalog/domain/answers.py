@@ -245,6 +245,12 @@ class ImageDetail(Struct, frozen=True, kw_only=True):
     """Of its configuration, and its manifest's annotations."""
     attachments: tuple[AttachmentItem, ...] = ()
     """What is attached to it or to an index that names it, the newest first."""
+    base: str | None = None
+    """The image it is built on, as far as that is known."""
+    newer: str | None = None
+    """The newest tag of its line, where that is another image."""
+    newer_base: str | None = None
+    """The newest tag of its base's line, where that is another image."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from imagecatalog.catalog.lineage import list_bases
 from imagecatalog.domain.answers import (
     ImageDetail,
     ImageSummary,
@@ -64,7 +65,15 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         apt_sources=_describe_sources(setup),
         labels=list_labels(c, number),
         attachments=list_attachments(c, number),
+        base=_base_of(c, number),
+        newer=judged.newer,
+        newer_base=judged.newer_base,
     )
+
+
+def _base_of(c: Connection, number: int) -> str | None:
+    base = list_bases(c, [number]).get(number)
+    return images.best_names(c, [base]).get(base) if base is not None else None
 
 
 def _describe_sources(setup: AptSetup | None) -> tuple[str, ...]:

@@ -91,8 +91,14 @@ def test_pages_of_a_server_are_followed(
     assert json.loads(some) == json.loads(whole)[:9]
 
 
-def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = ask(capsys, "outdated").splitlines()
+def test_outdated_answers_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["outdated"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert printed.err == "\nnext: imagecatalog plan --security\n"
 
     headline = re.fullmatch(
         r"(\d+) of (\d+) running images need a security update"
@@ -116,7 +122,57 @@ def test_outdated_answers_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.split()[2].startswith("services/") for line in lines[3:])
     assert sum(line.startswith("▲ security") for line in lines) == int(headline[1])
     assert any("the catalog never met this image" in line for line in lines)
-    assert max(map(len, lines[2:10])) <= 100
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ["outdated"],
+        ["plan", "--security"],
+        ["history", CHECKOUT],
+        ["lineage", "registry.example.org/bookworm:20260712"],
+        ["diff", f"{CHECKOUT}:2026-10-28-1"],
+    ],
+    ids=" ".join,
+)
+def test_a_line_fits_into_eighty_columns(
+    question: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, ask(capsys, *question).splitlines())) <= 80
+
+
+def test_a_plan_gives_its_reasons_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = json.loads(ask(capsys, "plan", "--security", "--format", "json"))
+    reasons = [reason for wave in plan["waves"] for step in wave for reason in step["reason"]]
+    assert reasons
+    monkeypatch.setenv("COLUMNS", "110")
+
+    out = ask(capsys, "plan", "--security")
+
+    for reason in reasons:
+        for word in reason.replace("registry.example.org/", "").split():
+            assert word in out
+
+
+def test_show_says_what_it_is_built_on_and_who_must_act(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    detail = json.loads(ask(capsys, "show", f"{CHECKOUT}:2026-09-08-1", "--format", "json"))
+    base, newer = detail["base"], detail["newer_base"]
+    assert base.startswith("registry.example.org/openjdk-17-jre:")
+    assert newer.startswith("registry.example.org/openjdk-17-jre:")
+    assert main(["show", f"{CHECKOUT}:2026-09-08-1"]) == 0
+    printed = capsys.readouterr()
+
+    told = " ".join(printed.out.split())
+    assert f"built on {base}; newer: {newer}" in told
+    assert f"newer {detail['newer']} to act a newer image is there (see diff): " in told
+    assert " came with registry.example.org/bookworm:" in told
+    assert f"next: imagecatalog lineage {CHECKOUT}:2026-09-08-1\nalso: diff, " in printed.err
 
 
 def test_outdated_counts_what_a_filter_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,9 +251,10 @@ def test_affected_leads_from_a_package_to_what_runs(capsys: pytest.CaptureFixtur
         for image in items["images"]
         for text in image["packages"]
     )
-    lines = ask(capsys, "affected", "pkg:deb/debian/openssl").splitlines()
-    assert lines[0].startswith(f"pkg:deb/debian/openssl affects {running} running images in ")
-    assert lines[-1] == "next: imagecatalog plan --for 'pkg:deb/debian/openssl'"
+    assert main(["affected", "pkg:deb/debian/openssl@<9"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"pkg:deb/debian/openssl@<9 affects {running} running images in ")
+    assert printed.err == "\nnext: imagecatalog plan --for 'pkg:deb/debian/openssl@<9'\n"
     assert main(["affected", "pkg:deb/debian/openssl", "--exit-code"]) == 10
     assert main(["affected", "pkg:deb/debian/openssl@<0", "--exit-code"]) == 0
     assert main(["affected", "CVE-2026-1"]) == 3

@@ -61,6 +61,50 @@ def test_what_goes_to_no_terminal_is_whole_and_plain() -> None:
     ]
 
 
+def test_prose_goes_on_in_further_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+
+    render.write_table(
+        (Column("IMAGE"), Column("WHY", least=12, is_prose=True), Column("×", right=True)),
+        [("ledger:2026-11-20-1", "takes from python3-11: libssl3", "5")],
+        stream=stream,
+    )
+
+    assert stream.getvalue().splitlines() == [
+        "IMAGE                WHY               ×",
+        "ledger:2026-11-20-1  takes from        5",
+        "                     python3-11:",
+        "                     libssl3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"), [(40, ["IMAGE", "N"]), (46, ["IMAGE", "BASE", "N"]), (54, list("IBWN"))]
+)
+def test_a_spare_column_is_left_out_where_there_is_no_room(
+    width: int, titles: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = io.StringIO()
+
+    render.write_table(
+        (
+            Column("IMAGE", least=30),
+            Column("BASE", least=8, is_spare=True),
+            Column("WAITING", is_spare=True),
+            Column("N", right=True),
+        ),
+        [("i" * 40, "b" * 10, "23 d", "7")],
+        stream=stream,
+    )
+
+    title, row = stream.getvalue().splitlines()
+    assert [name[: len(titles[at])] for at, name in enumerate(title.split())] == titles
+    assert len(row) <= width
+    assert row.split()[-1] == "7"
+
+
 def test_colours_are_for_terminals_whose_user_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[31m1,204\x1b[0m" in "\n".join(draw(Terminal()))
 
