@@ -21,8 +21,7 @@ from imagecatalog.versions import key, sort_key
 LIMIT = 65_536
 """Characters of a version range specifier."""
 
-_KINDS = {"introduced": 0, "fixed": 1, "last_affected": 2, "limit": 3}
-"""The events of OSV in the order in which those of one version count."""
+_KINDS = frozenset({"introduced", "fixed", "last_affected", "limit"})
 _FIRST = b""
 _NEXT = b"\x00"
 """Behind a key: the lowest bytes that are above it."""
@@ -72,24 +71,25 @@ def unite(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 def parse_events(ecosystem: str, events: Iterable[Mapping[str, str]]) -> tuple[Interval, ...]:
     """The intervals of one range of an OSV record, ascending; events may come in any order.
 
-    ``introduced: "0"`` is from the first version on. What is fixed in the very version in which it
-    was introduced is in none. Raises BadName for an unknown event, and where none introduces.
+    ``introduced: "0"`` is from the first version on. A version in which the fault is both fixed and
+    introduced changes nothing: real records join two spans so. Raises BadName for an unknown event,
+    and where none introduces.
     """
-    points = sorted(_read_events(ecosystem, events))
-    if not any(kind == _KINDS["introduced"] for _, kind in points):
+    limit, points = _read_events(ecosystem, events)
+    if not any("introduced" in kinds for kinds in points.values()):
         raise BadName("a range of versions has no event that introduces the fault")
     intervals = []
     low: bytes | None = None
-    for at, kind in points:
-        if kind == _KINDS["introduced"]:
-            low = at if low is None else low
-        elif low is not None and kind != _KINDS["limit"]:
-            intervals.append(Interval(low or None, at, kind == _KINDS["last_affected"]))
+    for at, kinds in sorted(points.items()):
+        both = kinds >= {"introduced", "fixed"}
+        if low is None and "introduced" in kinds and not both:
+            low = at
+        if low is not None and (("fixed" in kinds and not both) or "last_affected" in kinds):
+            intervals.append(Interval(low or None, at, "fixed" not in kinds or both))
             low = None
     if low is not None:
         intervals.append(Interval(low or None, None))
-    limits = [at for at, kind in points if kind == _KINDS["limit"]]
-    return unite(_cut(one, max(limits)) for one in intervals) if limits else unite(intervals)
+    return unite(_cut(one, limit) for one in intervals)
 
 
 def parse_versions(ecosystem: str, versions: Iterable[str]) -> tuple[Interval, ...]:
@@ -127,15 +127,21 @@ def parse_vers(text: str) -> tuple[str, tuple[Interval, ...]]:
 
 def _read_events(
     ecosystem: str, events: Iterable[Mapping[str, str]]
-) -> Iterable[tuple[bytes, int]]:
-    for event in events:
-        for name, version in event.items():
-            if name not in _KINDS:
-                raise BadName(f"{name[:80]!r} is not an event in a range of versions")
-            if name == "introduced" and version == "0":
-                yield _FIRST, _KINDS[name]
-            elif not (name == "limit" and version == "*"):
-                yield key(ecosystem, version), _KINDS[name]
+) -> tuple[bytes | None, dict[bytes, set[str]]]:
+    """The last limit of a range, and which other events each version is."""
+    limits: list[bytes] = []
+    endless = False
+    points: dict[bytes, set[str]] = {}
+    for kind, version in (item for event in events for item in event.items()):
+        if kind not in _KINDS:
+            raise BadName(f"{kind[:80]!r} is not an event in a range of versions")
+        if kind == "limit":
+            endless = endless or version == "*"
+            limits += [] if version == "*" else [key(ecosystem, version)]
+            continue
+        start = kind == "introduced" and version == "0"
+        points.setdefault(_FIRST if start else key(ecosystem, version), set()).add(kind)
+    return None if endless else max(limits, default=None), points
 
 
 def _read_constraint(ecosystem: str, text: str) -> tuple[bytes, str]:
@@ -167,9 +173,9 @@ def _split(one: Interval, hole: bytes) -> list[Interval]:
     return [Interval(one.low, hole), Interval(hole + _NEXT, one.high, one.high_inclusive)]
 
 
-def _cut(one: Interval, limit: bytes) -> Interval:
-    end = Interval(None, limit)
-    return one if _ends_before(one, end) else Interval(one.low, limit)
+def _cut(one: Interval, limit: bytes | None) -> Interval:
+    end = Interval(one.low, limit)
+    return one if _ends_before(one, end) else end
 
 
 def _end(one: Interval) -> bytes | None:

@@ -34,17 +34,22 @@ EVENTS = st.lists(
 def is_affected(version: str, events: list[tuple[str, str]]) -> bool:
     """The evaluation of the OSV schema, in its words: the events in order, each up to the version."""
     at = KEYS[version]
-    limits = [told for kind, told in events if kind == "limit" and told != "*"]
-    if limits and not any(at < key("deb", limit) for limit in limits):
+    limits = [told for kind, told in events if kind == "limit"]
+    if limits and not any(limit == "*" or at < key("deb", limit) for limit in limits):
         return False
     ranks = ["introduced", "last_affected", "fixed"]
-    ordered = sorted(
+    ordered = {
         (b"" if (kind, told) == ("introduced", "0") else key("deb", told), ranks.index(kind))
         for kind, told in events
         if kind != "limit"
-    )
+    }
+    # The schema leaves open what comes first of one version; both together change nothing here.
+    ordered -= {
+        (moment, rank) for moment, _ in ordered for rank in (0, 2)
+        if {(moment, 0), (moment, 2)} <= ordered
+    }  # fmt: skip
     affected = False
-    for moment, rank in ordered:
+    for moment, rank in sorted(ordered):
         if rank == 0 and at >= moment:
             affected = True
         elif (rank == 1 and at > moment) or (rank == 2 and at >= moment):
@@ -82,6 +87,16 @@ def test_an_introduction_at_zero_is_below_every_version() -> None:
     assert contains([one], key("deb", "0~~"))
     assert parse_events("npm", [{"introduced": "0"}]) == (Interval(None, None),)
     assert parse_events("npm", [{"introduced": "0"}, {"limit": "*"}]) == (Interval(None, None),)
+
+
+def test_two_spans_that_meet_are_one() -> None:
+    # PYSEC-2022-236
+    told = "introduced 0, fixed 3.1.1, introduced 3.2.0, fixed 3.2.2, introduced 3.1.1, fixed 3.1.3"
+    intervals = parse_events("pypi", [dict([one.split()]) for one in told.split(", ")])  # type: ignore[list-item]
+    ends = [(one.low, one.high) for one in intervals]
+    assert ends == [(None, key("pypi", "3.1.3")), (key("pypi", "3.2"), key("pypi", "3.2.2"))]
+    nothing = parse_events("pypi", [{"introduced": "1.0"}, {"fixed": "1.0"}])
+    assert nothing == ()
 
 
 def test_the_last_affected_version_is_the_last() -> None:
