@@ -108,6 +108,26 @@ def open_stream(address: str, http: Http) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def open_changed(
+    address: str, http: Http, previous: Validators | None = None
+) -> Iterator[tuple[BinaryIO | None, Validators]]:
+    """The same, and what tells it from a later one; no stream where it is still the previous one."""
+    known = previous or Validators()
+    if address.startswith(_LOCAL):
+        with _open_file(address) as (file, stamp):
+            yield None if known.stamp == stamp else file, Validators(stamp=stamp)
+        return
+    headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+    asked = {name: value for name, value in headers.items() if value}
+    with http.stream(address, asked, allow=(304,) if asked else ()) as download:
+        if download.status == 304:
+            yield None, known
+            return
+        fresh = Validators(download.headers.get("ETag"), download.headers.get("Last-Modified"))
+        yield download.body, fresh
+
+
+@contextmanager
 def _open_file(address: str) -> Iterator[tuple[BinaryIO, str]]:
     split = urlsplit(address)
     path = Path(unquote(split.path) if split.path.startswith("/") else "/" + split.path)

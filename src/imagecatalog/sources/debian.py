@@ -10,7 +10,7 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from imagecatalog.errors import TooLarge
-from imagecatalog.sources.apt_transport import open_stream
+from imagecatalog.sources.apt_transport import Validators, open_changed
 from imagecatalog.sources.http import Http
 
 TRACKER = "https://security-tracker.debian.org/tracker/data/json"
@@ -44,12 +44,20 @@ def list_files(setting: str | bool | None) -> tuple[TrackerFile, ...]:
 
 
 @contextmanager
-def open_file(file: TrackerFile, http: Http) -> Iterator[BinaryIO]:
+def open_file(
+    file: TrackerFile, http: Http, previous: Validators | None
+) -> Iterator[tuple[BinaryIO | None, Validators]]:
     """The whole file on this machine's disk, so that no transaction waits for a network.
 
-    Raises SourceUnavailable, Missing, and TooLarge.
+    None where it is still the previous one. Raises SourceUnavailable, Missing, and TooLarge.
     """
-    with TemporaryFile() as kept, open_stream(file.address, http) as stream:
+    with (
+        TemporaryFile() as kept,
+        open_changed(file.address, http, previous) as (stream, validators),
+    ):
+        if stream is None:
+            yield None, validators
+            return
         size = 0
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
@@ -57,4 +65,4 @@ def open_file(file: TrackerFile, http: Http) -> Iterator[BinaryIO]:
                 raise TooLarge(file.address, f"more than {SIZE_LIMIT} bytes")
             kept.write(chunk)
         kept.seek(0)
-        yield kept
+        yield kept, validators

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.errors import BadDocument
 from imagecatalog.store.dialect import batches, insert_new, insert_returning, upsert
-from imagecatalog.store.schema import advisory, advisory_cover, affected, feed_part
+from imagecatalog.store.schema import advisory, advisory_cover, affected, feed_file, feed_part
 from imagecatalog.versions import sort_key
 
 _AT_ONCE = 200
@@ -58,6 +58,17 @@ def apply_feed(c: Connection, feed: str, parts: Iterable[FeedPart], *, where: st
     gone = known.keys() - seen
     _retract(c, feed, gone)
     return Applied(len(seen), changed, len(gone))
+
+
+def get_file_state(c: Connection, address: str) -> str | None:
+    """What was kept of the file when it was last applied."""
+    found = c.scalar(select(feed_file.c.state).where(feed_file.c.address == address))
+    return None if found is None else str(found)
+
+
+def save_file_state(c: Connection, address: str, state: str) -> None:
+    """Keep what tells the file that was applied now from a later one."""
+    upsert(c, feed_file, [{"address": address, "state": state}])
 
 
 def _replace(c: Connection, feed: str, parts: Sequence[FeedPart]) -> None:

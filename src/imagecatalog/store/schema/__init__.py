@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from imagecatalog.store.schema.advisories import advisory, advisory_cover, affected, feed_part
+from imagecatalog.store.schema.advisories import (
+    advisory,
+    advisory_cover,
+    affected,
+    feed_file,
+    feed_part,
+)
 from imagecatalog.store.schema.archives import (
     apt_index,
     apt_package,
@@ -68,6 +74,7 @@ __all__ = [
     "chain",
     "cluster",
     "distro",
+    "feed_file",
     "feed_part",
     "health",
     "index_member",

@@ -46,6 +46,15 @@ affected = Table(
     comment="what a feed says of a fault in a source package of a release",
 )
 
+feed_file = Table(
+    "feed_file",
+    metadata,
+    Column("address", Text, primary_key=True, comment="where it was fetched"),
+    Column("state", Text, nullable=False, comment="what the next conditional fetch needs; JSON"),
+    sqlite_with_rowid=False,
+    comment="the files of feeds that were last applied",
+)
+
 feed_part = Table(
     "feed_part",
     metadata,

@@ -31,6 +31,19 @@ def upgrade() -> None:
         comment="a known fault, or a notice that bundles some",
     )
     op.create_table(
+        "feed_file",
+        sa.Column("address", sa.Text(), nullable=False, comment="where it was fetched"),
+        sa.Column(
+            "state",
+            sa.Text(),
+            nullable=False,
+            comment="what the next conditional fetch needs; JSON",
+        ),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_feed_file")),
+        comment="the files of feeds that were last applied",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "feed_part",
         sa.Column("feed", sa.Text(), nullable=False, comment="which feed"),
         sa.Column("part", sa.Text(), nullable=False, comment="what of it: a source package, a DSA"),
