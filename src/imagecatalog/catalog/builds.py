@@ -225,24 +225,28 @@ def settle_names(
     if not names.is_any_waiting(c):
         return
     moved = names.list_moved_tags(c, repository, since=now)
+    # Images before parents, as who registers has them: so that neither waits for the other.
+    _settle_subjects(c, names.list_waiting_builds(c, moved), configured, now)
     for waiting in names.list_waiting_parents(c, moved):
         settle_parents(c, waiting)
-    for build in names.list_waiting_builds(c, moved):
-        _settle_subject(c, build, configured, now)
 
 
-def _settle_subject(
-    c: Connection, waiting: WaitingBuild, configured: ConfiguredSetups, now: datetime
+def _settle_subjects(
+    c: Connection, builds: Sequence[WaitingBuild], configured: ConfiguredSetups, now: datetime
 ) -> None:
-    after = waiting.started or waiting.at
-    sightings = names.list_periods(c, [waiting.image], after=after).get(waiting.image, [])
-    digest = choose_subject(sightings, waiting.started, waiting.at)
-    if digest is None:
-        return
-    names.settle_subject(c, waiting.id, digest)
-    waiting = msgspec.structs.replace(waiting, subject=digest)
-    if waiting.set_id is not None:
-        told = packages.list_packages(c, waiting.set_id)
-        build = msgspec.structs.replace(read_body(waiting.body), packages=told)
-        telling = prepare(build, evidence=waiting.evidence, told_by=waiting.told_by)
-        tell(c, Shelf(), [_listing(waiting, telling)], configured=configured, now=now)
+    listings = []
+    for waiting in builds:
+        after = waiting.started or waiting.at
+        sightings = names.list_periods(c, [waiting.image], after=after).get(waiting.image, [])
+        digest = choose_subject(sightings, waiting.started, waiting.at)
+        if digest is None:
+            continue
+        names.settle_subject(c, waiting.id, digest)
+        settled = msgspec.structs.replace(waiting, subject=digest)
+        if settled.set_id is not None:
+            told = packages.list_packages(c, settled.set_id)
+            build = msgspec.structs.replace(read_body(settled.body), packages=told)
+            telling = prepare(build, evidence=settled.evidence, told_by=settled.told_by)
+            listings.append(_listing(settled, telling))
+    if listings:
+        tell(c, Shelf(), listings, configured=configured, now=now)

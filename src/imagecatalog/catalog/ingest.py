@@ -71,7 +71,9 @@ def record_images(
         contents = record.contents
         own = None if contents.apt is None else apt.put_setup(c, shelf, contents.apt)
         setup = own
-        if own is None and contents.distro is not None:
+        if not _has_debian(contents):
+            setup = None
+        elif own is None and contents.distro is not None:
             fallback = configured.get((str(contents.distro), record.config.platform.architecture))
             setup = None if fallback is None else apt.put_setup(c, shelf, fallback)
         distro = contents.distro
@@ -92,14 +94,10 @@ def record_images(
                 labels=record.manifest.annotations | record.config.labels,
             )
         )
+    configs = [record.manifest.config.digest for record in records]
+    inventories.lock_images(c, [*(record.digest for record in records), *configs])
+    inventories.drop_phantoms(c, configs)
     numbers = images.put_images(c, shelf, facts, now=now)
-    pairs = ((item.setup_id, item.set_id) for item in facts)
-    updates.enrol(
-        c,
-        shelf,
-        [(setup, set_id) for setup, set_id in pairs if setup is not None and set_id is not None],
-    )
-    inventories.drop_phantoms(c, [record.manifest.config.digest for record in records])
     for one in records:
         builds.note_annotations(c, shelf, one.digest, one.manifest, one.config, now=now)
     untold = [
@@ -107,8 +105,14 @@ def record_images(
         for number, item in zip(numbers, facts, strict=True)
         if item.set_id is None or item.unknown is not None
     ]
-    apply_inventories(c, shelf, untold, configured)
+    pairs = [(one.setup_id, one.set_id) for one in facts if one.setup_id and one.set_id]
+    apply_inventories(c, shelf, untold, configured, enrolled=pairs)
     return numbers
+
+
+def _has_debian(contents: ImageContents) -> bool:
+    """Whether apt can judge it, or could if its packages were known: of others apt knows nothing."""
+    return not contents.packages or any(one.type == "deb" for one in contents.packages)
 
 
 def settle_index(

@@ -118,14 +118,11 @@ def tell(
     written = inventories.put_unmet(c, unmet.values(), why=_UNMET, now=now)
     known |= inventories.find_meant(c, unmet.keys() - written)  # another process wrote those
     settled = [row for row in unmet.values() if row.digest in written and row.inventory_id]
-    updates.enrol(
-        c,
-        shelf,
-        [(one.setup_id, one.set_id) for one in settled if one.setup_id and one.set_id],
-    )
+    enrolled = [(one.setup_id, one.set_id) for one in settled if one.setup_id and one.set_id]
     doubtful = spoken.keys() - {row.digest for row in settled}
     known |= {digest: Meant([written[digest]], False) for digest in doubtful & written.keys()}
-    apply_inventories(c, shelf, _list_images(c, [known[one] for one in doubtful]), configured)
+    touched = _list_images(c, [known[one] for one in doubtful])
+    apply_inventories(c, shelf, touched, configured, enrolled=enrolled)
     return new
 
 
@@ -159,15 +156,21 @@ def _list_images(c: Connection, meant: Collection[Meant]) -> list[int]:
 
 
 def apply_inventories(
-    c: Connection, shelf: Shelf, numbers: Collection[int], configured: ConfiguredSetups
+    c: Connection,
+    shelf: Shelf,
+    numbers: Collection[int],
+    configured: ConfiguredSetups,
+    *,
+    enrolled: Collection[updates.Pair] = (),
 ) -> None:
     """Have the best list told count for each image whose packages its layers do not tell.
 
-    Its packages are then judged by the image's own apt sources, else by the configured ones.
+    Its packages are then judged by the image's own apt sources, else by the configured ones;
+    and with them those of ``enrolled``, as set-ups have to be met in one order by every writer.
     """
     subjects = [one for one in inventories.find_subjects(c, numbers, lock=True) if not one.is_read]
     told = inventories.list_told(c, subjects) if subjects else {}
-    rows, pairs = [], []
+    rows, pairs = [], [*enrolled]
     for subject in subjects:
         if subject.id not in told:
             continue

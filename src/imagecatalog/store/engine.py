@@ -253,6 +253,12 @@ _FAULTS: tuple[tuple[str, type[DatabaseError], str, str], ...] = (
         "is the disk full or failing, or a limit on the size of files too low?",
     ),
     (
+        r"deadlock",
+        DatabaseLocked,
+        "was written by two processes that waited for each other, and one had to give way",
+        "try the very same again",
+    ),
+    (
         r"locked|busy",
         DatabaseLocked,
         f"was held by another process for over {_BUSY_SECONDS} s",

@@ -306,6 +306,15 @@ def put_unmet(
     return dict(insert_returning(c, manifest, values, manifest.c.digest, manifest.c.id))
 
 
+def lock_images(c: Connection, digests: Collection[Digest]) -> None:
+    """Have nobody else change these, met so far, until the transaction ends; all writers in one order."""
+    if c.dialect.name == "sqlite":
+        return  # has one writer
+    for batch in batches(set(digests)):
+        query = select(manifest.c.id).where(manifest.c.digest.in_(batch)).order_by(manifest.c.id)
+        c.execute(query.with_for_update(key_share=True))
+
+
 def drop_phantoms(c: Connection, configs: Collection[Digest]) -> None:
     """Forget images known only by what turned out to be the digest of a configuration.
 

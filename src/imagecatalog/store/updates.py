@@ -88,14 +88,15 @@ class SetupState(Struct, frozen=True):
 
 def enrol(c: Connection, shelf: Shelf, pairs: Iterable[Pair]) -> None:
     """Have every package of these sets judged under their set-up; what is there already stays."""
-    new: dict[int, list[int]] = {}
+    new: dict[int, set[int]] = {}
     for setup_id, set_id in set(pairs):
         for chunk in list_chunks(c, shelf, set_id):
             if (setup_id, chunk) not in shelf.enrolled:
                 shelf.enrolled.add((setup_id, chunk))
-                new.setdefault(setup_id, []).append(chunk)
-    for setup_id, chunks in new.items():
-        rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in chunks]
+                new.setdefault(setup_id, set()).add(chunk)
+    # In the order of their keys, so that two processes do not wait for each other.
+    for setup_id, chunks in sorted(new.items()):
+        rows = [{"setup_id": setup_id, "chunk_id": chunk} for chunk in sorted(chunks)]
         written = insert_returning(c, setup_chunk, rows, setup_chunk.c.chunk_id)
         _enrol_members(c, shelf, setup_id, [row.chunk_id for row in written])
 
