@@ -16,6 +16,7 @@ from imagecatalog.versions import deb
 
 _COMMIT = re.compile(r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}|[0-9a-f]{40}|[0-9a-f]{64}")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:-?)(?:0[1-9]|1[0-2])(?:-?)(?:0[1-9]|[12][0-9]|3[01])")
+_PART = re.compile(r"[A-Za-z0-9]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _PRERELEASE = re.compile(
     r"[-._]?(alpha|beta|rc|pre|preview|dev|snapshot|nightly)(?=[^a-z]|$)", re.I
@@ -41,7 +42,13 @@ def read_tag(tag: str) -> TagVersion | None:
     if number is None or _COMMIT.fullmatch(tag):
         return None
     text, prereleases = _PRERELEASE.subn(r"~\1", text)
-    words = [word.lower() for word in _WORD.findall(text) if not _PRERELEASE.fullmatch(word)]
+    parts = [part for part in _PART.findall(text) if not _COMMIT.fullmatch(part.removeprefix("g"))]
+    words = [
+        word.lower()
+        for part in parts
+        for word in _WORD.findall(part)
+        if not _PRERELEASE.fullmatch(word)
+    ]
     kind = "date" if _DATE.match(text, number.start()) else "version"
     # With a revision of our own no dash of the tag begins one: 1.0-2-20261101 comes before 1.0-3, and
     # a day of building before whatever else may follow the same version.
