@@ -52,10 +52,13 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
     counts |= updates.count_updates(c, set(pairs.values()) - counts.keys())
     states = updates.list_states(c, {setup for setup, _ in pairs.values()})
     silent = _find_silent(c, rows, pairs, counts)
+    kinds = judgements.list_kinds(c, {row.set_id for row in rows if row.set_id and _is_bare(row)})
     judged = {}
     for row in rows:
         pair = pairs.get(row.id)
-        verdict = _unjudged(row) if pair is None else _weigh(counts[pair], states[pair[0]], now)
+        verdict = (
+            _unjudged(row, kinds) if pair is None else _weigh(counts[pair], states[pair[0]], now)
+        )
         if verdict.status == "current" and row.id in silent:
             verdict = Verdict(status="unknown", reason=_SILENT)
         if verdict.status == "current" and (row.newer or row.newer_base):
@@ -90,11 +93,18 @@ def _pair(row: JudgeableImage) -> Pair | None:
     return row.setup_id, row.set_id
 
 
-def _unjudged(row: JudgeableImage) -> Verdict:
+def _is_bare(row: JudgeableImage) -> bool:
+    """Whether its packages are known, and nothing judges them."""
+    return row.setup_id is None and row.unknown_code is None
+
+
+def _unjudged(row: JudgeableImage, kinds: Mapping[int, tuple[str, ...]]) -> Verdict:
     if row.kind == INDEX:
         reason = "an index without an image in it"
     elif row.unknown_reason is not None:
         reason = row.unknown_reason
+    elif row.set_id is not None and row.set_id in kinds:
+        reason = f"no feed judges {' or '.join(kinds[row.set_id])} packages yet"
     else:
         inside = row.distro or "its distribution"
         reason = f"it carries no apt sources, and [apt.sources] has none for {inside}"

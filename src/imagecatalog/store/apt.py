@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from imagecatalog.domain.apt import AptSetup, ReleaseFacts
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.store.dialect import batches, insert_new, lock_table
+from imagecatalog.store.judgements import has_debian
 from imagecatalog.store.schema import (
     apt_index,
     apt_package,
@@ -188,6 +189,8 @@ def point_setup(c: Connection, kind: Borrowers, setup_id: int | None) -> int:
             manifest.c.own_setup_id.is_(None),
             manifest.c.platform.is_not_distinct_from(kind.platform),
             manifest.c.setup_id.is_not_distinct_from(kind.setup_id),
+            # apt knows nothing of images that have other packages alone
+            or_(manifest.c.set_id.is_(None), has_debian(manifest.c.set_id)),
         )
         .values(setup_id=setup_id)
     )

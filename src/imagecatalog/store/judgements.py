@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Exists, Select, and_, case, func, select
 
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
     apt_setup,
     distro,
     manifest,
+    package_chunk_member,
+    package_set,
+    package_set_chunk,
+    package_version,
     run,
     run_image,
     succession,
@@ -100,3 +104,44 @@ def list_judgeable(c: Connection, numbers: Collection[int]) -> list[JudgeableIma
 def list_judgeable_running(c: Connection) -> list[JudgeableImage]:
     """Every image that runs now."""
     return [JudgeableImage(*row) for row in c.execute(_RUNNING)]
+
+
+def has_debian(set_id: ColumnElement[int]) -> Exists:
+    """Whether a package set has a package that apt could judge."""
+    return (
+        select(package_version.c.id)
+        .join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == package_version.c.id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(package_set_chunk.c.set_id == set_id, package_version.c.type == "deb")
+        .exists()
+    )
+
+
+def list_kinds(c: Connection, sets: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """The types of packages in those of these sets that have none of Debian's, sorted."""
+    kinds: dict[int, set[str]] = {}
+    for batch in batches(set(sets)):
+        rows = c.execute(
+            select(package_set_chunk.c.set_id, package_version.c.type)
+            .join(
+                package_chunk_member,
+                package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+            )
+            .join(
+                package_version, package_version.c.id == package_chunk_member.c.package_version_id
+            )
+            .where(
+                package_set_chunk.c.set_id.in_(
+                    select(package_set.c.id).where(
+                        package_set.c.id.in_(batch), ~has_debian(package_set.c.id)
+                    )
+                )
+            )
+            .distinct()
+        )
+        for number, kind in rows:
+            kinds.setdefault(number, set()).add(kind)
+    return {number: tuple(sorted(found)) for number, found in kinds.items()}
