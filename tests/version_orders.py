@@ -44,6 +44,17 @@ def compare_golang(left: str, right: str) -> int:
     return compare_semver(*full)
 
 
+def compare_nuget(left: str, right: str) -> int:
+    """NuGet's versioning reference: four numbers, labels in any case."""
+    sides = []
+    for text in (left, right):
+        core, dash, labels = text.lower().partition("+")[0].partition("-")
+        numbers = ([int(number) for number in core.split(".")] + [0, 0, 0])[:4]
+        sides.append((numbers, f"0.0.0{dash}{labels}"))
+    (numbers, rest), (other_numbers, other_rest) = sides
+    return sign(numbers, other_numbers) or compare_semver(rest, other_rest)
+
+
 def compare_rpm(left: str, right: str) -> int:
     """rpm-version(7) for one part: segments in turn, whatever stands between them."""
     while True:

@@ -81,3 +81,9 @@ PYPI = st.builds(
 )
 EVR = st.builds("{}{}{}".format, some("", "0:", "1:", "12:"), RPM, added("-", RPM))
 GO = SEMVER.map("v{}".format) | some("v1", "v1.0", "v1.1", "v0")
+NUGET = st.builds(
+    "{}{}{}".format,
+    joined(".", ZEROED, 1, 4),
+    added("-", joined(".", LABEL, 1, 3)),
+    added("+", some("a", "001")),
+)

@@ -7,7 +7,7 @@ plain one of ``versions.plain``. docs/reference/versions.md says what each order
 from __future__ import annotations
 
 from imagecatalog.errors import BadName
-from imagecatalog.versions import apk, deb, gem, golang, maven, pep440, plain, rpm, semver
+from imagecatalog.versions import apk, deb, gem, golang, maven, nuget, pep440, plain, rpm, semver
 from imagecatalog.versions.digits import INVALID, invalid_key
 
 __all__ = ["ORDERED", "is_invalid", "key", "sort_key"]
@@ -20,6 +20,7 @@ _KEYS = {
     "golang": golang.key,
     "maven": maven.key,
     "npm": semver.key,
+    "nuget": nuget.key,
     "pypi": pep440.key,
     "rpm": rpm.key,
 }

@@ -30,8 +30,12 @@ def key(version: str) -> bytes:
     if len(version) <= MAX_LENGTH:
         if found := _MODULE.fullmatch(version):
             if found[4] is None or semver.PRE_RELEASE.fullmatch(found[4]):
-                return semver.precedence(found[1], found[2] or "0", found[3] or "0", found[4])
+                return semver.precedence(_numbers(found), found[4])
         elif found := _RELEASE.fullmatch(version):
             pre_release = f"{found[4]}.{found[5]}" if found[4] else None
-            return semver.precedence(found[1], found[2] or "0", found[3] or "0", pre_release)
+            return semver.precedence(_numbers(found), pre_release)
     raise BadName(f"{version[:80]!r} is not a version of a Go module")
+
+
+def _numbers(found: re.Match[str]) -> list[str]:
+    return [found[1], found[2] or "0", found[3] or "0"]

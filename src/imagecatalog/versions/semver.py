@@ -7,6 +7,7 @@ pre-release. Build metadata does not count (section 10), so ``1.0.0+a`` and ``1.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from imagecatalog.errors import BadName
 from imagecatalog.versions.digits import MAX_LENGTH, number_key
@@ -34,15 +35,15 @@ def key(version: str) -> bytes:
     found = _VERSION.fullmatch(version.removeprefix("v")) if len(version) <= MAX_LENGTH else None
     if found is None or not (found[4] is None or PRE_RELEASE.fullmatch(found[4])):
         raise BadName(f"{version[:80]!r} is not a semantic version")
-    return precedence(found[1], found[2], found[3], found[4])
+    return precedence((found[1], found[2], found[3]), found[4])
 
 
-def precedence(major: str, minor: str, patch: str, pre_release: str | None) -> bytes:
-    """The key of a version in parts; they are as the specification allows them."""
-    numbers = number_key(major) + number_key(minor) + number_key(patch)
+def precedence(numbers: Iterable[str], pre_release: str | None) -> bytes:
+    """The key of a version in parts: always as many numbers, and labels that dots join."""
+    start = b"".join(map(number_key, numbers))
     if pre_release is None:
-        return numbers + _RELEASE
-    return numbers + b"".join(map(_identifier, pre_release.split("."))) + _END
+        return start + _RELEASE
+    return start + b"".join(map(_identifier, pre_release.split("."))) + _END
 
 
 def _identifier(text: str) -> bytes:

@@ -22,10 +22,11 @@ from version_orders import (
     compare_gem,
     compare_golang,
     compare_maven,
+    compare_nuget,
     compare_semver,
     sign,
 )
-from version_texts import APK, EVR, GEM, GO, MAVEN, PYPI, SEMVER
+from version_texts import APK, EVR, GEM, GO, MAVEN, NUGET, PYPI, SEMVER
 
 RECORDED = Path(__file__).parents[2] / "data" / "versions"
 COMPARED: dict[str, tuple[st.SearchStrategy[str], Callable[[str, str], int]]] = {
@@ -35,6 +36,7 @@ COMPARED: dict[str, tuple[st.SearchStrategy[str], Callable[[str, str], int]]] = 
     "golang": (GO, compare_golang),
     "maven": (MAVEN, compare_maven),
     "npm": (SEMVER, compare_semver),
+    "nuget": (NUGET, compare_nuget),
     "pypi": (PYPI, lambda left, right: sign(Version(left), Version(right))),
     "rpm": (EVR, compare_evr),
 }
@@ -89,6 +91,8 @@ ASCENDING = {
         1.0_p1 1.0_p1-r2 1.0_p10 1.0a 1.0b_p1 1.0.01 1.0.1 1.0.1.1 1.0.2 1.0.10 1.1""",
     "maven": """1-alpha1 1-alpha-2 1-beta 1-M1 1-rc 1-rc-1 1-cr2-SNAPSHOT 1-cr2 1-SNAPSHOT 1.0 1-sp 1-abc
         1-foo 1-1 1.0.1-SNAPSHOT 1.0.1 1.1-jre8 1.1-jre11 1.1.1""",
+    "nuget": """1.0.0-0 1.0.0-Alpha 1.0.0-alpha.1 1.0.0-BETA 1.0.0-beta.2 1.0.0-beta.11 1.0.0 1.0.0.1
+        1.0.1-rc 1.0.1 1.1 1.10""",
     "gem": "1.0.a 1.0.a.2 1.0.b1 1.0.b.2 1.0.b.10 1.0.rc1 1 1.0.0.1 1.0.1 1.1.a 1.1 1.10",
 }
 EQUAL = {
@@ -106,6 +110,7 @@ EQUAL = {
         "1 1.0 1.0.0 1-ga 1.0.Final 1.0.RELEASE 1-0",
         "1-a1 1-alpha1 1-ALPHA-1 1alpha1 1.alpha1",
     ],
+    "nuget": ["1 1.0 1.0.0.0 01.00 1.0.0+a", "1.0-RC.01 1.0.0-rc.1"],
     "gem": ["1 1.0 1.0.0 01", "1.a 1.0.a 1.0.a.0", "1-1 1.pre.1"],
 }
 INVALID = {
@@ -116,6 +121,7 @@ INVALID = {
     "rpm": "|-1|1.0-|a:1.0|:1.0|1.0-1-1|1 0|1.0-1@x|4294967296:1|1/2",
     "apk": "|1.0bc|1.0_foo|1.0-1|1.0-r|1.|.1|1.0~|1.0~g|a|1.0_rc1a|1.0-r1_p1",
     "maven": "|1 0|1.0\t|1.0-ä",
+    "nuget": "|1.0.0.0.0|v1.0|1.|1.0-|1.0-a..b|1.0+",
     "gem": "1..0|a|1.0.|1.0-|1.0_1|1,0",
 }
 

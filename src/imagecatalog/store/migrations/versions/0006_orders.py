@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 _BATCH = 5000
-_TYPES = ("apk", "cargo", "gem", "golang", "maven", "npm", "pypi", "rpm")
+_TYPES = ("apk", "cargo", "gem", "golang", "maven", "npm", "nuget", "pypi", "rpm")
 _SOME = sa.text(
     "SELECT id, type, version FROM package_version WHERE id > :last AND type IN :types "
     "ORDER BY id LIMIT :batch"
