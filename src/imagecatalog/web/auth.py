@@ -47,6 +47,7 @@ def holder_of(scope: Scope) -> Callable[[Request], Awaitable[TokenRow]]:
     """
 
     async def find(request: Request) -> TokenRow:
+        """The token of this request."""
         service = service_of(request)
         key = hash_secret(_read_secret(request, may_be_basic=False))
         met, row = service.holders.get(key, (0.0, None))
