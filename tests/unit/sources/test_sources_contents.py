@@ -53,7 +53,11 @@ STATUS = "var/lib/dpkg/status"
 CODENAME = Distro("debian", "12", "bookworm")
 
 
-def make_layer(files, pack=gzip.compress) -> bytes:
+def pack_plainly(data) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def make_layer(files, pack=pack_plainly) -> bytes:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w") as archive:
         for name, content in files.items():
