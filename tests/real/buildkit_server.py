@@ -35,7 +35,7 @@ class BuildKit:
             self._process = subprocess.Popen(
                 [self._programs / "buildkitd", *flags], stdout=log, stderr=log
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             assert self._process.poll() is None, (self.folder / "log").read_text()
             if self._control("debug", "workers").returncode == 0:
@@ -47,7 +47,7 @@ class BuildKit:
         """End the process that ``start`` began."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
             self._process = None
 
     def build(self, context: Path, name: str, **options: str) -> dict[str, Any]:

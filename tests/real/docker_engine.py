@@ -71,7 +71,7 @@ class DockerEngine:
                 ["podman", "system", "service", "--time=0", f"unix://{self.socket}"],
                 env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not self.socket.exists():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < until, (self.folder / "log").read_text()
@@ -81,7 +81,7 @@ class DockerEngine:
         """End the process that ``start`` began, and what it mounted."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
             self._process = None
         for waiting in self.folder.glob("run/**/pause.pid"):
             # where root may not mount, podman keeps a user namespace open by a process of its own

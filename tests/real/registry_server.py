@@ -55,7 +55,7 @@ class DockerRegistry:
         """End the process that ``start`` began."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
             self._process = None
 
     def push(self, source: str, name: str, *options: str) -> None:
@@ -104,7 +104,7 @@ class DockerRegistry:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             assert self._process is not None
             assert self._process.poll() is None, (self.folder / "log").read_text()

@@ -249,7 +249,7 @@ def test_what_oras_attaches(
     finally:
         if server is not None:
             server.terminate()
-            server.wait(timeout=10)
+            server.wait(timeout=60)
             assert server.stdout is not None
             server.stdout.close()
 

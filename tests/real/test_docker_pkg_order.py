@@ -198,11 +198,11 @@ def controls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 
 
 def _plan(catalog: Catalog, repository: str) -> tuple[Plan, float]:
-    began = time.perf_counter()
+    began = time.process_time()
     with catalog.read() as c:
         ask = PlanQuestion(image=repository, idle=True)
         plan = make_plan(c, ask, settings=Settings(), now=NOW)
-    return plan, time.perf_counter() - began
+    return plan, time.process_time() - began
 
 
 def _places(plan: Plan) -> dict[str, int]:

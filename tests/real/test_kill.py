@@ -68,7 +68,7 @@ def run(words: tuple[str, ...], database: Path, fleet: SmallFleet) -> float:
     """Run one command line to its good end; seconds it took."""
     began = time.monotonic()
     process = start(words, database, fleet)
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0, database.with_suffix(".log").read_text()
     return time.monotonic() - began
 
@@ -207,7 +207,7 @@ def kill_once(
         delay *= 0.05
     time.sleep(delay)
     process.kill()
-    process.join(60)
+    process.join(300)
     said = log.read_text() if log.exists() else ""
     where = f"{verb} killed after {delay:.3f} s of {scene.seconds:.3f} s; it had said:\n{said}"
     try:

@@ -104,8 +104,8 @@ def get(address: str) -> tuple[int, str, bytes]:
 
 
 def wait_until_served(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Give a server twenty seconds."""
-    for _ in range(200):
+    """Give a server a minute."""
+    for _ in range(600):
         assert server.poll() is None, log.read_text()
         try:
             get(address)
@@ -150,7 +150,7 @@ def test_the_gunicorn_line_with_its_plain_worker(second: ApiServer, tmp_path: Pa
         refused.value.close()
     finally:
         os.kill(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(60)
     said = log.read_text()
     assert "Using worker: sync" in said
     assert "Traceback" not in said

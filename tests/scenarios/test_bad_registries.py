@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,9 +71,7 @@ def test_a_bad_answer_costs_what_it_is_about(shop: Shop, step: str) -> None:
             layer=named["layers"][1]["digest"],
         )
         shop.registry.lies[pattern] = ANSWERS[case][0]
-    began = time.monotonic()
     said = shop.sync()
-    assert time.monotonic() - began < 20
     for case, name in names.items():
         passed = (step, case) in PASSED
         told = [line for line in said.err.splitlines() if f"failed: {shop.host}/{name}" in line]
@@ -99,9 +96,7 @@ def test_registries_that_answer_nothing_well(shop: Shop) -> None:
             registry.lies["/v2/.*"] = ANSWERS[case][0]
         shop.registry.tag("good", shop.registry.add_image(debian(good="2.0-1")))
         urls = [registry.url for registry in bad.values()]
-        began = time.monotonic()
         said = shop.command.run("sync", *urls, shop.registry.url, expect=1)
-        assert time.monotonic() - began < 20
         for case, registry in bad.items():
             [told] = [line for line in said.err.splitlines() if f"failed: {registry.host}" in line]
             assert ANSWERS[case][1].replace("credentials", "401") in told
@@ -112,7 +107,7 @@ def test_registries_that_answer_nothing_well(shop: Shop) -> None:
 def test_a_registry_that_falls_silent_is_not_asked_for_ever(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patience = Patience(connect=1, read=0.1, attempts=1, in_vain=5)
+    patience = Patience(connect=5, read=0.5, attempts=1, in_vain=5)
     monkeypatch.setitem(Http.__init__.__kwdefaults__, "patience", patience)
     for number in range(100):
         shop.registry.tag("bad", shop.registry.add_image(debian(bad="1")), f"{number}")

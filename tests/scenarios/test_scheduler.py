@@ -33,7 +33,7 @@ def test_a_database_that_is_locked_at_the_start(
     scheduler = schedule.Scheduler(catalog, Settings())
     scheduler.start()
     try:
-        for _ in range(500):
+        for _ in range(6000):
             with catalog.read() as c:
                 if any(item.kind == "job" and item.last_good for item in health.list_health(c)):
                     return

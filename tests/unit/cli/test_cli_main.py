@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -334,12 +335,16 @@ def test_nobody_reads_to_the_end() -> None:
 def test_serve_says_where_and_leaves_when_told(tmp_path: Path) -> None:
     main(["init", "--database", "c.db", "-q"])
     arguments = ["serve", "--database", "c.db", "--port", "0", "--no-jobs"]
-    with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as server:
+    with (
+        subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as server,
+        ExitStack() as stack,
+    ):
+        stack.callback(server.kill)
         assert server.stderr
         said = server.stderr.readline()
         address = said.split()[2]
         assert said.startswith("serving on http://127.0.0.1:")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while main(["--server", address, "-q", "running"]) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert main(["--server", address, "-q", "running"]) == 0
@@ -348,7 +353,7 @@ def test_serve_says_where_and_leaves_when_told(tmp_path: Path) -> None:
         assert taken.returncode == 2
         assert f"cannot listen on 127.0.0.1 port {port}" in taken.stderr
         server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
         assert server.stderr.read() == "stopped\n"
 
 

@@ -144,9 +144,9 @@ def test_a_long_build_is_read_in_no_time() -> None:
     for number in range(STEPS_LIMIT - 2):
         steps.append(_copy(f"step{number}", f"{last}:0", "base:0"))
         last = f"step{number}"
-    started = time.monotonic()
+    started = time.process_time()
     assert _roles(*steps, _result(last)) == [(BASE, "base")]
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert _roles(*steps, *steps[:2]) is None
 
 

@@ -110,10 +110,10 @@ def test_a_long_reason_is_cut() -> None:
     ],
 )
 def test_a_hostile_changelog_takes_little_time(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with suppress(BadDocument):
         parse_changelog(text, "changelog")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_control_names_what_is_built_before() -> None:

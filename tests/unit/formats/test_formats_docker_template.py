@@ -95,10 +95,10 @@ def test_a_stage_within_a_condition_may_still_be_copied_from() -> None:
     ],
 )
 def test_a_template_takes_little_time_and_memory(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with suppress(TooLarge):
         read_template(text, "t", variables={"a": "aaaa"}, image_tag=KNOWN.get)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_too_large() -> None:

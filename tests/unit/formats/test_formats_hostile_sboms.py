@@ -214,10 +214,10 @@ def test_a_document_of_tiny_values_takes_little_memory(parse: Parser, part: byte
 def test_too_many_packages_are_refused_soon(count: int, why: str) -> None:
     component = b'{"type":"library","name":"a","purl":"pkg:npm/a@1"},'
     body = b'{"bomFormat":"CycloneDX","specVersion":"1.6","components":[' + component * count
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(TooManyEntries, match=why):
         parse_sbom(body[:-1] + b"]}", "x")
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_bytes_have_a_limit() -> None:

@@ -42,7 +42,7 @@ from imagecatalog.sources.credentials import Credential
 from imagecatalog.sources.http import Http, Patience
 from imagecatalog.sources.registry import RESUMES, Registry
 
-PATIENCE = Patience(connect=2, read=0.5, body=0.5, slowest=1e6, attempts=2)
+PATIENCE = Patience(connect=5, read=1, body=0.5, slowest=1e6, attempts=2)
 Routes = dict[str, Callable[[Handler], None]]
 
 
