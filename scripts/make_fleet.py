@@ -17,13 +17,15 @@ from pathlib import Path
 
 from fleet.archive import Archive
 from fleet.build import Fleet, Packages
+from fleet.builds import list_builds
 from fleet.layout import Layout
 from fleet.mirror import write_mirror
 from fleet.pods import list_pods
-from fleet.recipes import all_recipes
+from fleet.recipes import REGISTRY, all_recipes
 
 SAMPLE = Path(__file__).resolve().parent.parent / "src/imagecatalog/sample"
 PARTS = ("images", "mirror", "pods")
+BUILDS = "builds.json"
 
 
 def make_fleet(work: Path, previous: Path, keyring: str) -> Path:
@@ -44,6 +46,10 @@ def make_fleet(work: Path, previous: Path, keyring: str) -> Path:
     for cluster in ("north", "south"):
         text = json.dumps(list_pods(cluster, fleet.built), indent=1)
         (made / f"pods/{cluster}.json").write_text(f"{text}\n")
+    digests = {
+        f"{REGISTRY}/{name}": built.descriptor["digest"] for name, built in fleet.built.items()
+    }
+    (made / BUILDS).write_text(f"{json.dumps(list_builds(recipes, digests), indent=1)}\n")
     return made
 
 
@@ -63,6 +69,7 @@ def main() -> None:
         for part in PARTS:
             shutil.rmtree(output / part, ignore_errors=True)
             shutil.copytree(made / part, output / part)
+        shutil.copy(made / BUILDS, output / BUILDS)
     files = [file for part in PARTS for file in (output / part).rglob("*") if file.is_file()]
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")
 

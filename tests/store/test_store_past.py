@@ -77,7 +77,7 @@ def test_the_history_of_an_image_is_one_list(catalog: Catalog, put_image: PutIma
         assert brief(built) == [("tag", 5, None), ("build", 4, None)]
         assert built[1].detail == (
             "by docker-pkg 4.0.4 from r.example.org/debian:12 at 0123456789ab"
-            " because a fix, registered"
+            " for: a fix, registered"
         )
         assert built[1].build is not None
 

@@ -98,6 +98,22 @@ def test_every_blob_is_what_its_digest_names_and_is_needed() -> None:
     assert stored == {digest.removeprefix("sha256:") for digest, _ in needed}
 
 
+def test_the_builds_are_of_its_images_and_from_the_bases_that_those_name() -> None:
+    digests = {name: entry["digest"] for name, entry in named().items()}
+    bases = {
+        (name, manifest.get("annotations", {}).get("org.opencontainers.image.base.name"))
+        for name, manifest in manifests()
+    }
+    builds = json.loads(sample.builds().read_bytes())
+    assert {build["builder"] for build in builds} == {"docker-pkg", "buildkit"}
+    for build in builds:
+        assert build["digest"] == digests[build["image"]]
+        (parent,) = build["parents"]
+        assert parent["digest"] == digests[parent["image"]]
+        assert (build["image"], parent["image"]) in bases
+    assert len({build["image"] for build in builds}) == len(builds)
+
+
 def test_every_layer_is_the_one_its_configuration_names() -> None:
     for _, manifest in manifests():
         config = json.loads(blob(manifest["config"]["digest"]))

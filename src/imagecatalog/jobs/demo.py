@@ -10,18 +10,25 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from imagecatalog import sample
+from imagecatalog.catalog.registration import keep_build
 from imagecatalog.config import FEEDS, Settings, load_settings
+from imagecatalog.domain.builds import Build
+from imagecatalog.domain.refs import decode_hook
 from imagecatalog.errors import ConfigError
 from imagecatalog.jobs.record import record
 from imagecatalog.jobs.refresh import refresh
 from imagecatalog.jobs.report import Progress, Report, say_nothing
 from imagecatalog.jobs.sync import sync
 from imagecatalog.store.engine import Catalog, initialise
+from imagecatalog.store.shelf import Shelf
 
 CONFIG = "config.toml"
 """The demo's configuration, in its folder: the other verbs take it as ``--config``."""
 DATABASE = "catalog.sqlite"
+_builds = msgspec.json.Decoder(list[Build], dec_hook=decode_hook)
 
 _DISTROLESS = (
     f"deb [arch=amd64,arm64] {sample.APT_SITE}debian bookworm main",
@@ -34,7 +41,7 @@ _DISTROLESS = (
 def run_demo(
     directory: Path, *, now: Callable[[], datetime], progress: Progress = say_nothing
 ) -> tuple[Settings, Report]:
-    """Write a configuration into the folder and do ``init``, ``sync``, ``refresh`` and ``record``.
+    """Write a configuration into the folder, then ``init``, ``sync``, ``register`` and the rest.
 
     The folder is made if it is missing; what it holds already is brought up to date. Raises
     ``ConfigError`` if it cannot be written, and the DatabaseError family.
@@ -45,11 +52,20 @@ def run_demo(
     try:
         source = f"oci:{sample.images()}"
         report = sync(catalog, settings, [source], now=now, progress=progress)
+        _register_builds(catalog, now())
         report += refresh(catalog, settings, ["apt"], now=now, progress=progress)
         report += record(catalog, settings, dumps=sample.pods(), now=now, progress=progress)
     finally:
         catalog.close()
     return settings, report
+
+
+def _register_builds(catalog: Catalog, now: datetime) -> None:
+    """What the sample's builders would have told; the same again changes nothing."""
+    with catalog.write() as c:
+        shelf = Shelf()
+        for build in _builds.decode(sample.builds().read_bytes()):
+            keep_build(c, shelf, build, told_by="sample", configured={}, now=now)
 
 
 def _write_settings(directory: Path) -> Settings:

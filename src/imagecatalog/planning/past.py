@@ -119,7 +119,7 @@ def describe_build(item: BuildItem) -> str:
         f"by {by}" if by else "",
         f"from {', '.join(parents)}" if parents else "",
         f"at {item.source_revision[:12]}" if item.source_revision else "",
-        f"because {item.reason}" if item.reason else "",
+        f"for: {item.reason}" if item.reason else "",
     ]
     return f"{' '.join(part for part in parts if part)}, {teller}".removeprefix(", ")
 

@@ -1,9 +1,9 @@
 """The sample fleet that ``imagecatalog demo`` shows: real packages in an invented company's images.
 
-Beside this file lie three folders, all made by ``scripts/make_fleet.py`` from the Debian archive:
+Beside this file lie three folders and a list of builds, all made by ``scripts/make_fleet.py`` from the Debian archive:
 ``images`` is an OCI layout, ``mirror`` the slice of the apt indices that its images' sources name
 (signed by ``mirror/keyring.pgp``), ``pods`` what two clusters run, as
-``kubectl get pods --all-namespaces -o json`` prints it.
+``kubectl get pods --all-namespaces -o json`` prints it, ``builds.json`` what some builders tell.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def mirror() -> Path:
 def keyring() -> Path:
     """The OpenPGP certificate that signed the mirror's releases; the images carry it too."""
     return _FOLDER / "mirror" / "keyring.pgp"
+
+
+def builds() -> Path:
+    """What builders tell of some of the images: a list of ``domain.builds.Build`` in JSON."""
+    return _FOLDER / "builds.json"
 
 
 def pods() -> Mapping[str, Path]:
