@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
-from msgspec import Struct
 
 from imagecatalog.cli.ask import Moment
 from imagecatalog.cli.options import READERS_TAKE, Invocation, Verb
-from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
-from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BadDocument, BadName, Forbidden, InvalidBody, UsageError
 
 if TYPE_CHECKING:
     from imagecatalog.cli.registrar import Registrar
+    from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
+    from imagecatalog.domain.refs import Digest
+
+    Receipt = BuildReceipt | SbomReceipt
+    Known = Callable[[str], Mapping[str, Digest]]
+    """What each tag of a repository was registered as."""
 
 IN_PART = 1
 """Exit status when something failed and the rest was done."""
 _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 _OF_ONE = ("image", "digest", "packages", "parents")
 """Flags that say what is true of one build alone."""
-
-Receipt = BuildReceipt | SbomReceipt
-Known = Callable[[str], Mapping[str, Digest]]
-"""What each tag of a repository was registered as."""
 
 
 class Label(click.ParamType[tuple[str, str]]):
@@ -50,7 +49,8 @@ class Label(click.ParamType[tuple[str, str]]):
         return key, text
 
 
-class Told(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Told:
     """One thing to tell."""
 
     what: str
@@ -174,6 +174,8 @@ def tell(invocation: Invocation, registrar: Registrar, things: Sequence[Told]) -
 
 def told_of_builds(bodies: Iterable[Mapping[str, Any]]) -> Iterator[Told]:
     """Builds to tell, each by its body."""
+    import msgspec
+
     for body in bodies:
         what = str(body.get("image") or body.get("digest") or "the build")
         yield Told(what=what, body=msgspec.json.encode(body))
@@ -246,6 +248,7 @@ def _explain(what: str, error: UsageError | BadDocument) -> UsageError:
 
 def _show(invocation: Invocation, receipts: Sequence[Receipt]) -> None:
     from imagecatalog.cli import render
+    from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 
     match invocation.format:
         case "json":
@@ -261,6 +264,8 @@ def _show(invocation: Invocation, receipts: Sequence[Receipt]) -> None:
 
 
 def _lines(receipt: Receipt) -> Iterator[str]:
+    from imagecatalog.domain.receipts import SbomReceipt
+
     begin = "registered" if receipt.created else "known already:"
     if isinstance(receipt, SbomReceipt):
         yield f"{begin} {receipt.packages} packages of {receipt.digest} ({receipt.format})"

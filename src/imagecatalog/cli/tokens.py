@@ -5,22 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imagecatalog.cli.ask import Moment
 from imagecatalog.cli.options import Invocation, Verb, Verbs
-from imagecatalog.domain.access import (
-    Scope,
-    Token,
-    TokenItem,
-    check_globs,
-    check_name,
-    hash_secret,
-    make_secret,
-)
 
+if TYPE_CHECKING:
+    from imagecatalog.domain.access import Scope, Token, TokenItem
+
+SCOPES: tuple[Scope, ...] = ("register", "record", "read")
+"""What a token can let its holder do; named here as well, for help that starts fast."""
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -52,7 +48,7 @@ def token() -> None:
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice(get_args(Scope)),
+    type=click.Choice(SCOPES),
     multiple=True,
     required=True,
     help="What it lets its holder do; may be repeated.",
@@ -80,6 +76,13 @@ def create(
 
     It stands alone on stdout; the catalog keeps its SHA-256.
     """
+    from imagecatalog.domain.access import (
+        Token,
+        check_globs,
+        check_name,
+        hash_secret,
+        make_secret,
+    )
     from imagecatalog.store import access
 
     secret = make_secret()
@@ -104,6 +107,7 @@ def create(
 def list_(invocation: Invocation) -> None:
     """All tokens that ever were, with what each may."""
     from imagecatalog.cli import render
+    from imagecatalog.domain.access import TokenItem
     from imagecatalog.store import access
 
     now = datetime.now(UTC)
@@ -132,6 +136,8 @@ def revoke(invocation: Invocation, name: str) -> None:
 
 
 def _item(one: Token, now: datetime) -> TokenItem:
+    from imagecatalog.domain.access import TokenItem
+
     return TokenItem(
         name=one.name,
         scopes=one.scopes,

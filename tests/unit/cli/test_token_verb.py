@@ -10,11 +10,13 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from imagecatalog.cli.main import main
+from imagecatalog.cli.tokens import SCOPES
+from imagecatalog.domain.access import Scope
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +153,7 @@ def test_wrong_words(arguments: list[str], said: str, capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
+
+
+def test_every_scope_can_be_given() -> None:
+    assert get_args(Scope) == SCOPES
