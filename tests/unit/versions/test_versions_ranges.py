@@ -67,7 +67,7 @@ def is_apart(intervals: tuple[Interval, ...]) -> bool:
     )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(EVENTS)
 def test_events_are_read_as_the_schema_evaluates_them(events: list[tuple[str, str]]) -> None:
     told = [{kind: version} for kind, version in events]
@@ -132,7 +132,7 @@ INTERVALS = st.builds(
 ).filter(lambda one: one.high is not None or not one.high_inclusive)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(INTERVALS, max_size=5))
 def test_uniting_changes_no_answer(intervals: list[Interval]) -> None:
     united = unite(intervals)
@@ -163,7 +163,7 @@ def is_within(version: str, constraints: list[tuple[str, str]]) -> bool:
     )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), SOME_VERSIONS),

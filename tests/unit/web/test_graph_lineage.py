@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import pytest
@@ -181,15 +180,13 @@ def test_names_are_split_whatever_they_are(name: str, parts: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("opened", [(), (graph.ALL,)])
-def test_five_hundred_descendants_are_drawn_in_less_than_a_second(opened: tuple[str, ...]) -> None:
+def test_five_hundred_descendants_are_drawn(opened: tuple[str, ...]) -> None:
     languages = [_relative(n, f"language-{n % 8}:{n}", 0) for n in range(1, 25)]
     services = [
         _relative(n, f"service-{n % 40}:{n}", 1 + n * 7 % 24, 2, running=n % 3)
         for n in range(25, 501)
     ]
-    started = time.process_time()
     drawing = draw_lineage(_lineage((), (*languages, *services)), opened)
-    assert time.process_time() - started < 1
     assert len(drawing.images) == (501 if opened else 49)
 
 
