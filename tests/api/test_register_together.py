@@ -53,7 +53,7 @@ def register_many(
     registrar = Registrar(writing, dict)
 
     def register(number: int) -> Registered | Exception:
-        def check(_: Connection) -> None:
+        def check(_c: Connection, _confirmed: set[int]) -> None:
             if number in refused:
                 raise refused[number]
 
@@ -106,11 +106,11 @@ def test_who_is_alone_waits_for_nobody(catalog: Catalog) -> None:
     writing.may_go_on.set()
     registrar = Registrar(writing, dict)
     for number in range(3):
-        registrar.register(prepare(told(number), told_by=None), check=lambda _: None, now=NOON)
+        registrar.register(prepare(told(number), told_by=None), check=lambda *_: None, now=NOON)
     with pytest.raises(Forbidden):
         registrar.register(prepare(told(9), told_by=None), check=_refuse, now=NOON)
     assert writing.count == 4
 
 
-def _refuse(_: Connection) -> None:
+def _refuse(_c: Connection, _confirmed: set[int]) -> None:
     raise Forbidden("not yours")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Package(Struct, frozen=True, order=True):
+class Package(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """One version of one binary package for one architecture (deb-control(5)).
 
     ``source_version`` is the source package's own: a binNMU's ``+bN`` is not in it.

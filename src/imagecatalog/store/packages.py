@@ -11,11 +11,14 @@ import hashlib
 import json
 import zlib
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
+from typing_extensions import Buffer
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.store.dialect import batches, insert_pairs, insert_returning
@@ -30,6 +33,8 @@ from imagecatalog.store.shelf import Shelf
 from imagecatalog.versions import sort_key
 
 _BUCKETS = 32
+_BITS = 56
+_NUMBER = (1 << _BITS) - 1
 _FEW = 100
 
 _FIELDS = tuple(package_version.c[name] for name in Package.__struct_fields__)
@@ -57,8 +62,7 @@ class PackageList(Struct, frozen=True):
 def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[int]:
     """The id of the set of each list, written where it is new; the order in a list does not matter."""
     shelf.make_room()
-    _put_versions(c, shelf, [package for item in lists for package in item.packages])
-    split = [_split(shelf, item.packages) for item in lists]
+    split = [_split(places) for places in _find_places(c, shelf, lists)]
     _put_chunks(
         c, shelf, {digest: numbers for chunks in split for digest, numbers in chunks.items()}
     )
@@ -66,7 +70,7 @@ def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[
     for chunks, item in zip(split, lists, strict=True):
         numbers = sorted(shelf.chunks[digest] for digest in chunks)
         held = json.dumps(sorted(item.held)) if item.held else None
-        digest = _digest_of(numbers, (held or "").encode())
+        digest = _digest_of(array("q", numbers), (held or "").encode())
         digests.append(digest)
         if digest not in shelf.sets and digest not in chunks_of:
             size = sum(map(len, chunks.values()))
@@ -76,17 +80,23 @@ def put_sets(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[
     return [shelf.sets[digest] for digest in digests]
 
 
-def _split(shelf: Shelf, packages: Iterable[Package]) -> dict[bytes, list[int]]:
+def _find_places(c: Connection, shelf: Shelf, lists: Sequence[PackageList]) -> list[set[int]]:
+    """The places on the shelf of the package versions of each list, written where they are new."""
+    new = {one for item in lists for one in item.packages if one not in shelf.versions}
+    _put_versions(c, shelf, new)
+    return [{*map(shelf.versions.__getitem__, item.packages)} for item in lists]
+
+
+def _split(places: Collection[int]) -> dict[bytes, list[int]]:
     """The chunks of a set: the sorted ids of their members by their digest."""
-    buckets: list[list[int]] = [[] for _ in range(_BUCKETS)]
-    for place in {*map(shelf.versions.__getitem__, packages)}:
-        number, bucket = divmod(place, _BUCKETS)
-        buckets[bucket].append(number)
-    chunks = {}
-    for numbers in buckets:
-        if numbers:
-            numbers.sort()
-            chunks[_digest_of(numbers)] = numbers
+    ordered = sorted(places)
+    numbers = [place & _NUMBER for place in ordered]
+    packed = memoryview(array("q", numbers)).cast("B")
+    chunks, first = {}, 0
+    while first < len(ordered):
+        end = bisect_right(ordered, ordered[first] | _NUMBER, first)
+        chunks[_digest_of(packed[8 * first : 8 * end])] = numbers[first:end]
+        first = end
     return chunks
 
 
@@ -97,14 +107,16 @@ def list_chunks(c: Connection, shelf: Shelf, set_id: int) -> tuple[int, ...]:
     return shelf.set_chunks[set_id]
 
 
-def _digest_of(numbers: Sequence[int], more: bytes = b"") -> bytes:
-    return hashlib.sha256(array("q", numbers).tobytes() + more).digest()[:16]
+def _digest_of(numbers: Buffer, more: bytes = b"") -> bytes:
+    digest = hashlib.sha256(numbers)
+    digest.update(more)
+    return digest.digest()[:16]
 
 
-def _put_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> None:
-    new = sorted({package for package in packages if package not in shelf.versions})
-    if not new:
+def _put_versions(c: Connection, shelf: Shelf, packages: Collection[Package]) -> None:
+    if not packages:
         return
+    new = sorted(packages)
     # Few are new to the catalog too: to read all versions of their names would be more work.
     if len(new) > _FEW:
         _find_versions(c, shelf, new)
@@ -127,7 +139,7 @@ def _put_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> N
         package_version.c.id,
         *_FIELDS,
     )
-    _remember(shelf, written)
+    _remember(shelf, written, {package: package for package in missing})
     # Some were there, or another process has written them meanwhile.
     _find_versions(c, shelf, [package for package in missing if package not in shelf.versions])
 
@@ -137,11 +149,15 @@ def _find_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> 
         _remember(shelf, c.execute(_VERSIONS_OF, {"names": batch}))
 
 
-def _remember(shelf: Shelf, rows: Iterable[Any]) -> None:
+def _remember(
+    shelf: Shelf, rows: Iterable[Any], asked: Mapping[Package, Package] = MappingProxyType({})
+) -> None:
     for number, *values in rows:
+        # What is asked for again by the same object is found fastest.
         package = Package(*values)
+        package = asked.get(package, package)
         bucket = zlib.crc32(package.name.encode()) % _BUCKETS
-        shelf.versions[package] = number * _BUCKETS + bucket
+        shelf.versions[package] = bucket << _BITS | number
 
 
 def _put_chunks(c: Connection, shelf: Shelf, members: dict[bytes, list[int]]) -> None:
@@ -189,6 +205,26 @@ def _put_sets(
 def list_packages(c: Connection, set_id: int) -> tuple[Package, ...]:
     """The packages of a set, by name, architecture and version."""
     return tuple(package for _, package in list_numbered(c, set_id))
+
+
+def list_members(c: Connection, sets: Collection[int]) -> dict[int, tuple[Package, ...]]:
+    """The packages of each of these sets, in their order; a set without packages is left out."""
+    found: dict[int, list[Package]] = {}
+    for batch in batches(sets):
+        rows = c.execute(
+            select(package_set_chunk.c.set_id, *_FIELDS)
+            .join(
+                package_chunk_member,
+                package_chunk_member.c.package_version_id == package_version.c.id,
+            )
+            .join(
+                package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id
+            )
+            .where(package_set_chunk.c.set_id.in_(batch))
+        )
+        for number, *values in rows:
+            found.setdefault(number, []).append(Package(*values))
+    return {number: tuple(sorted(packages)) for number, packages in found.items()}
 
 
 def list_numbered(c: Connection, set_id: int) -> list[tuple[int, Package]]:

@@ -19,7 +19,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.versions: dict[Package, int] = {}
-        """Id of package versions, times the number of buckets, and their bucket."""
+        """Their places: the bucket of package versions, and below it their ids."""
         self.chunks: dict[bytes, int] = {}
         self.members: dict[int, list[int]] = {}
         """Package versions of the chunks that were written last."""

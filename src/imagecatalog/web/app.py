@@ -96,13 +96,13 @@ def create_asgi_app(
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(Exception, _on_surprise)
     readers = [Depends(require_reader)] if settings.api.reads == "token" else []
+    app.include_router(write.router)  # first, for routes are tried in turn and this is asked most
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
     app.include_router(sboms.router, dependencies=readers)
     app.include_router(read.router, dependencies=readers)
     app.include_router(plans.saving)
-    app.include_router(write.router)
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")

@@ -21,15 +21,16 @@ from imagecatalog.store.shelf import Shelf
 TOGETHER = 64
 """Builds in one transaction."""
 
+Check = Callable[[Connection, set[int]], None]
+"""May refuse a build by a CatalogError. The set is for the numbers of tokens that were looked at
+within this transaction."""
 Writing = Callable[[], AbstractContextManager[tuple[Connection, Shelf]]]
 
 
 class _Waiting:
     """One build, and what becomes of it."""
 
-    def __init__(
-        self, telling: Telling, check: Callable[[Connection], None], now: datetime
-    ) -> None:
+    def __init__(self, telling: Telling, check: Check, now: datetime) -> None:
         self.telling = telling
         self.check = check
         self.now = now
@@ -52,12 +53,10 @@ class Registrar:
         self._waiting: list[_Waiting] = []
         self._is_led = False
 
-    def register(
-        self, telling: Telling, *, check: Callable[[Connection], None], now: datetime
-    ) -> Registered:
+    def register(self, telling: Telling, *, check: Check, now: datetime) -> Registered:
         """Register a build; what it answers is on the disk.
 
-        ``check`` is called within the transaction and may refuse this build by a CatalogError.
+        ``check`` is called within the transaction and may refuse this build.
         """
         one = _Waiting(telling, check, now)
         with self._lock:
@@ -94,7 +93,8 @@ class Registrar:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
             with self._writing() as (c, shelf):
-                allowed = [one for one in batch if _is_allowed(c, one)]
+                confirmed: set[int] = set()
+                allowed = [one for one in batch if _is_allowed(c, one, confirmed)]
                 answers = register_all(
                     c,
                     shelf,
@@ -117,9 +117,9 @@ class Registrar:
                 one.answer = answer
 
 
-def _is_allowed(c: Connection, one: _Waiting) -> bool:
+def _is_allowed(c: Connection, one: _Waiting, confirmed: set[int]) -> bool:
     try:
-        one.check(c)
+        one.check(c, confirmed)
     except DatabaseError:
         raise
     except CatalogError as error:

@@ -168,6 +168,7 @@ class BuildBody(TypedDict, total=False):
 
 
 BUILD: TypeAdapter[BuildBody] = TypeAdapter(BuildBody)
+PACKAGES: TypeAdapter[list[PackageBody]] = TypeAdapter(list[PackageBody])
 MOMENT: TypeAdapter[datetime] = TypeAdapter(_Moment)
 SHAPES: dict[tuple[str, ...], type] = {
     (): BuildBody,

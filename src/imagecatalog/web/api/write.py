@@ -150,8 +150,10 @@ def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Resp
     service = service_of(request)
     now = service.clock()
 
-    def check(c: Connection) -> None:
-        confirm(c, holder, "register", now=now)
+    def check(c: Connection, confirmed: set[int]) -> None:
+        if holder.id not in confirmed:
+            confirm(c, holder, "register", now=now)
+            confirmed.add(holder.id)
         check_coverage(c, holder.token, build.image, build.digest)
 
     telling = prepare(build, told_by=holder.token.name)
