@@ -1,12 +1,14 @@
 """What registering a build of 400 packages costs, beside the bare insert of its rows.
 
 On SQLite and PostgreSQL, by one client and by sixteen at once: over HTTP from a served application,
-by the catalog's own call, and the bare insert of the (image, package) edges, each durable.
+by the catalog's own call, and the bare insert of the (image, package) edges, each durable. The
+processor time is that of the process which does it, without that of PostgreSQL's.
 """
 
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import sqlite3
 import statistics
@@ -39,6 +41,8 @@ WARM, ALONE, AT_ONCE = 60, 300, 1200
 """Registrations before anything is measured, then by one client, then by all."""
 
 Act = Callable[[int], None]
+Way = tuple[Act, Callable[[], float]]
+"""Registers the build of a number; and how many seconds of processor its process has used."""
 
 
 def run() -> None:
@@ -59,17 +63,20 @@ def _compare(title: str, place: Callable[[str], str], bare: Callable[[str], Any]
     }
     limits: dict[int, float] = {}
     for position, (way, prepare_way) in enumerate(ways.items()):
-        with prepare_way(place(f"part{position}")) as act:
+        with prepare_way(place(f"part{position}")) as (act, used):
             for number in range(WARM):
                 act(number)
             for clients, count in ((1, ALONE), (CLIENTS, AT_ONCE)):
                 first = WARM if clients == 1 else WARM + ALONE
+                before = used()
                 median, high, rate = _measure(act, range(first, first + count), clients)
+                processor = (used() - before) / count * 1000
                 limit = limits.setdefault(clients, rate)
                 print(
                     f"  {way:15} {clients:2} {'client ' if clients == 1 else 'clients'}"
-                    f"  p50 {median:7.2f} ms  p95 {high:7.2f} ms  {rate:6.0f} a second"
-                    f"  {rate / limit:5.2f} of the bare insert"
+                    f"  p50 {median:7.2f} ms  p95 {high:7.2f} ms  processor {processor:5.2f} ms"
+                    f"  {rate:6.0f} a second  {rate / limit:5.2f} of the bare insert",
+                    flush=True,
                 )
 
 
@@ -96,7 +103,7 @@ def _builds() -> list[Build]:
 
 
 @contextmanager
-def _call(url: str) -> Iterator[Act]:
+def _call(url: str) -> Iterator[Way]:
     """The call that the route makes, in this process."""
     told = _builds()
     initialise(url)
@@ -106,14 +113,14 @@ def _call(url: str) -> Iterator[Act]:
 
     def act(number: int) -> None:
         telling = prepare(told[number], told_by="ci")
-        service.registrar.register(telling, check=lambda _: None, now=START)
+        service.registrar.register(telling, check=lambda *_: None, now=START)
 
-    yield act
+    yield act, time.process_time
     catalog.close()
 
 
 @contextmanager
-def _over_http(url: str) -> Iterator[Act]:
+def _over_http(url: str) -> Iterator[Way]:
     """POST /api/v1/builds to ``imagecatalog serve``, each client over a connection of its own."""
     bodies = [_write_body(one) for one in _builds()]
     command = [str(Path(sys.executable).with_name("imagecatalog")), "--database", url]
@@ -130,7 +137,8 @@ def _over_http(url: str) -> Iterator[Act]:
         config.write_text(
             '[apt.sources]\n"debian 12" = ["deb https://apt.example.org/debian bookworm main"]\n'
         )
-        with _serve([*command, "--config", str(config), "serve", "--port", "0"]) as port:
+        serve = [*command, "--config", str(config), "serve", "--port", "0", "--no-jobs"]
+        with _serve(serve) as (port, used):
             mine = threading.local()
 
             def act(number: int) -> None:
@@ -142,11 +150,12 @@ def _over_http(url: str) -> Iterator[Act]:
                 if answer.status != 201:
                     raise SystemExit(f"the server answered {answer.status}")
 
-            yield act
+            yield act, used
 
 
 @contextmanager
-def _serve(command: Sequence[str]) -> Iterator[int]:
+def _serve(command: Sequence[str]) -> Iterator[tuple[int, Callable[[], float]]]:
+    """The port of a server, and what it has used of the processor."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -156,10 +165,16 @@ def _serve(command: Sequence[str]) -> Iterator[int]:
         else:
             raise SystemExit("the server did not start")
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield int(found[1])
+        yield int(found[1]), partial(_processor_time, process.pid)
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def _processor_time(process: int) -> float:
+    """Seconds, of a process that runs (proc(5))."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _write_body(build: Build) -> bytes:
@@ -181,7 +196,7 @@ def _edges() -> list[list[tuple[int, int]]]:
 
 
 @contextmanager
-def _bare_sqlite(path: str) -> Iterator[Act]:
+def _bare_sqlite(path: str) -> Iterator[Way]:
     edges = _edges()
     db = sqlite3.connect(path, check_same_thread=False)
     db.executescript(
@@ -195,12 +210,12 @@ def _bare_sqlite(path: str) -> Iterator[Act]:
         with writing, db:
             db.executemany("INSERT INTO edge VALUES (?, ?)", edges[number])
 
-    yield act
+    yield act, time.process_time
     db.close()
 
 
 @contextmanager
-def _bare_postgresql(url: str) -> Iterator[Act]:
+def _bare_postgresql(url: str) -> Iterator[Way]:
     edges = _edges()
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE edge (image BIGINT, package BIGINT, PRIMARY KEY (image, package))")
@@ -214,7 +229,7 @@ def _bare_postgresql(url: str) -> Iterator[Act]:
             for edge in edges[number]:
                 copy.write_row(edge)
 
-    yield act
+    yield act, time.process_time
 
 
 @contextmanager
