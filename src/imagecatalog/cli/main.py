@@ -131,6 +131,7 @@ def _run(arguments: Sequence[str] | None, invocation: Invocation) -> int:
 def _tell(message: str, hint: str | None) -> None:
     from imagecatalog.cli.render import clean
 
-    click.echo(f"error: {clean(message)}", err=True)
+    # click lists choices by tabs
+    click.echo(f"error: {clean(message.expandtabs(2))}", err=True)
     if hint:
         click.echo(f"hint: {clean(hint)}", err=True)

@@ -110,6 +110,11 @@ def show_image(name: str) -> Markup:
     ).format(registry, slash, Markup("/<wbr>").join(path.split("/")), separator, tag)
 
 
+def show_workload(name: str) -> Markup:
+    """``Kind/name``, broken between the two before anywhere else."""
+    return Markup("/<wbr>").join(name.split("/"))
+
+
 def _split_registry(name: str) -> tuple[str, str, str]:
     first, slash, rest = name.partition("/")
     is_host = slash and ("." in first or ":" in first or first == "localhost")
@@ -174,6 +179,7 @@ environment.filters |= {
     "change": show_change,
     "elsewhere": show_elsewhere,
     "image": show_image,
+    "workload": show_workload,
     "plural": plural,
     "short": short,
     "size": show_size,
