@@ -29,6 +29,7 @@ pytestmark = pytest.mark.real
 CORPORA = sorted(
     (Path(__file__).parents[3] / "shared" / "data" / "images").glob("docker-official-2016-*")
 )
+__test__ = bool(CORPORA)
 THEN = datetime(2018, 2, 1, tzinfo=UTC)
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 FEW = 5000
