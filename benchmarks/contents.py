@@ -215,7 +215,8 @@ def main() -> None:
     began = time.process_time()
     contents = read(Path(sys.argv[1]))
     seconds = time.process_time() - began
-    names = sorted(f"{one.name} {one.version}" for one in contents.packages or ())
+    packages = [one for one in contents.packages or () if one.type == "deb"]
+    names = sorted(f"{one.name} {one.version}" for one in packages)
     print(json.dumps({"packages": names, "seconds": seconds}))
 
 

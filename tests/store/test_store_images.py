@@ -9,7 +9,7 @@ from tests_store import NOON, PutImage, digest, layer, package
 
 from imagecatalog.catalog import ingest
 from imagecatalog.domain.contents import LayerEntry, LayerReading, PackageDatabase
-from imagecatalog.domain.packages import Unknown
+from imagecatalog.domain.packages import Package, Unknown
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.planning.inspection import image_detail, list_images
 from imagecatalog.store import images, layers, lookups, repositories
@@ -105,6 +105,17 @@ def test_layers_are_read_once_for_each_version_of_the_reader(catalog: Catalog) -
                 "var/lib/dpkg/status",
                 "file",
                 database=PackageDatabase((package("vim"),), ("vim:amd64",), "line 3 has no colon"),
+            ),
+            LayerEntry(
+                "srv/a.jar", "file", database=PackageDatabase((), problem="srv/a.jar: large")
+            ),
+            *(
+                LayerEntry(
+                    f"srv/node_modules/{name}/package.json",
+                    "file",
+                    database=PackageDatabase((Package("npm", name, "1.0.0", "", name, "1.0.0"),)),
+                )
+                for name in ("left-pad", "lodash", "@types/node")
             ),
         ),
         Unknown("truncated", "it ends too early"),

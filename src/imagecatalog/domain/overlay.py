@@ -6,7 +6,7 @@ its root, and ``..`` above the root is the root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from imagecatalog.domain.contents import LayerEntry
@@ -53,6 +53,16 @@ class Tree:
         """What lies in a folder, sorted; nothing where there is no folder."""
         node = self._follow(path)
         return tuple(sorted(node)) if isinstance(node, dict) else ()
+
+    def files(self) -> Iterator[tuple[str, LayerEntry]]:
+        """Every file and link with its path; links are not followed."""
+        todo: list[tuple[str, Node]] = list(self._root.items())
+        while todo:
+            path, node = todo.pop()
+            if isinstance(node, dict):
+                todo.extend((f"{path}/{name}", below) for name, below in node.items())
+            else:
+                yield path, node
 
     def resolve(self, path: str) -> str:
         """Where a path leads, links followed, whether or not anything is there."""

@@ -15,7 +15,15 @@ from imagecatalog.domain.contents import LayerEntry, PackageDatabase
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries
 from imagecatalog.formats.dpkg import parse_status
-from imagecatalog.formats.installed import DATABASES, RPM_JOURNALS
+from imagecatalog.formats.go_binary import ELF, read_program
+from imagecatalog.formats.installed import (
+    DATABASES,
+    RPM_JOURNALS,
+    Language,
+    find_language,
+    hides_packages,
+    is_dull,
+)
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
 
@@ -78,7 +86,9 @@ class Limits(Bounds, frozen=True, kw_only=True):
     depth: int = 256
     """Folders above a file."""
     kept: int = 20_000
-    """Entries that are kept."""
+    """Package and apt files that are kept."""
+    found: int = 100_000
+    """Files of languages' packages, and whiteouts."""
     status: int = 64 << 20
     """Bytes of a package database: dpkg's, apk's or RPM's."""
     file: int = 1 << 20
@@ -121,37 +131,86 @@ class _Sieve:
 
     def walk(self) -> list[LayerEntry]:
         limits = self._limits
-        kept: list[LayerEntry] = []
+        entries: list[LayerEntry] = []
+        kept = 0
         for count, member in enumerate(self._archive, 1):
             if count >= limits.entries:
                 raise TooManyEntries(self._where, f"has {limits.entries} entries or more")
-            if entry := self._sift(member):
-                kept.append(entry)
-                if len(kept) > limits.kept:
+            path = self._clean(member.name)
+            if entry := self._sift(path, member):
+                kept += 1
+                if kept > limits.kept:
                     raise TooManyEntries(
                         self._where, f"has more than {limits.kept} package and apt files"
                     )
-        return kept
+            else:
+                entry = self._search(path, member)
+            if entry:
+                entries.append(entry)
+            if len(entries) - kept > limits.found:
+                raise TooManyEntries(
+                    self._where,
+                    f"has more than {limits.found} files of languages' packages, or whiteouts",
+                )
+        return entries
 
-    def _sift(self, member: Member) -> LayerEntry | None:
-        path = self._clean(member.name)
-        folder, _, name = path.rpartition("/")
-        if name.startswith(_WHITEOUT):
-            return _whiteout(folder, name)
+    def _sift(self, path: str, member: Member) -> LayerEntry | None:
+        """A member at a path that is known to matter."""
+        if path.rpartition("/")[2].startswith(_WHITEOUT):
+            return None
         if member.type == b"5":
             return LayerEntry(path, "directory") if path and path in _ANCESTORS else None
         if (path and path in _ANCESTORS) or is_wanted(path):
             return self._keep(path, member)
         return None
 
-    def _keep(self, path: str, member: Member) -> LayerEntry:
+    def _search(self, path: str, member: Member) -> LayerEntry | None:
+        """A member that may lie anywhere: of a language's package, or gone from lower layers."""
+        folder, _, name = path.rpartition("/")
+        if name.startswith(_WHITEOUT):
+            return _whiteout(folder, name)
+        if member.type == b"5" or is_dull(path):
+            return None
+        language = find_language(path)
+        if not language and not hides_packages(path):
+            is_program = member.mode & 0o111 and member.type == b"0" and not member.sparse
+            return self._look_into(path, member) if is_program else None
+        if not language or member.type != b"0" or member.sparse:
+            return self._keep_unread(path, member)
+        return self._read_language(path, member, language)
+
+    def _read_language(self, path: str, member: Member, language: Language) -> LayerEntry:
+        if language.whole and member.size > language.limit:
+            problem = f"{path}: has {member.size} bytes, and was not looked into"
+            return LayerEntry(path, "file", database=PackageDatabase((), problem=problem))
+        data = self._archive.read_part(member, language.limit)
+        return LayerEntry(path, "file", database=language.parse(data, path))
+
+    def _look_into(self, path: str, member: Member) -> LayerEntry | None:
+        """A program's entry, if it is one of Go's: of others nothing is kept."""
+        head = self._archive.read_part(member, len(ELF))
+        if head != ELF:
+            return None
+        pending = [head]
+
+        def read(size: int) -> bytes:
+            begun = pending.pop() if pending else b""
+            return begun + self._archive.read_part(member, size - len(begun))
+
+        database = read_program(read, member.size, path)
+        return LayerEntry(path, "file", database=database) if database else None
+
+    def _keep_unread(self, path: str, member: Member) -> LayerEntry:
         if member.type == b"2":
             target = member.target.decode(errors="backslashreplace")
             return LayerEntry(path, "link", target=target[: self._limits.path])
         if member.type == b"1":
             return LayerEntry(path, "file", target=self._clean(member.target))
+        return LayerEntry(path, "file")
+
+    def _keep(self, path: str, member: Member) -> LayerEntry:
         if member.type != b"0" or path in _ANCESTORS or member.sparse:
-            return LayerEntry(path, "file")
+            return self._keep_unread(path, member)
         return self._read(path, member)
 
     def _read(self, path: str, member: Member) -> LayerEntry:
@@ -219,11 +278,11 @@ def _parse(path: str, data: bytes) -> PackageDatabase | None:
 
 
 def _whiteout(folder: str, name: str) -> LayerEntry | None:
-    if name == _OPAQUE:
-        return LayerEntry(folder, "opaque") if folder in _ANCESTORS else None
-    if not (hidden := name.removeprefix(_WHITEOUT)):
+    """What it takes away, unless nothing of it could have mattered."""
+    if is_dull(f"{folder}/"):
         return None
-    path = f"{folder}/{hidden}" if folder else hidden
-    if path in _ANCESTORS or is_wanted(path):
-        return LayerEntry(path, "whiteout")
-    return None
+    if name == _OPAQUE:
+        return LayerEntry(folder, "opaque")
+    if not (hidden := name.removeprefix(_WHITEOUT)) or hidden.startswith(_WHITEOUT):
+        return None  # of aufs itself
+    return LayerEntry(f"{folder}/{hidden}" if folder else hidden, "whiteout")

@@ -6,7 +6,7 @@ that does not answer raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from imagecatalog.domain.contents import ImageContents, LayerEntry, LayerReading
@@ -15,7 +15,7 @@ from imagecatalog.domain.overlay import Tree
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import BadDocument, TooSlow
-from imagecatalog.formats.layer import READER_VERSION, WANTED_FILES, WANTED_FOLDERS, read_layer
+from imagecatalog.formats.layer import READER_VERSION, read_layer
 from imagecatalog.sources.interface import ImageSource
 from imagecatalog.sources.rootfs import describe_root
 
@@ -51,10 +51,10 @@ def read_contents(
     """
     readings: list[LayerReading] = []
     fresh: dict[Digest, LayerReading] = {}
-    hidden: set[str] = set()
+    is_hidden = False
     unknown = _check_layers(manifest)
     for layer in reversed(manifest.layers):
-        if unknown or _is_settled(hidden):
+        if unknown or is_hidden:
             break
         if layer.digest in _EMPTY_LAYERS:
             continue
@@ -65,7 +65,7 @@ def read_contents(
                 fresh[layer.digest] = reading
                 keep(reading)
         readings.append(reading)
-        hidden.update(_hidden_by(reading.entries))
+        is_hidden = any(entry.kind == "opaque" and not entry.path for entry in reading.entries)
         unknown = reading.problem
     contents = ImageContents(unknown=unknown) if unknown else _lay(readings, config)
     return contents, tuple(fresh.values())
@@ -144,26 +144,3 @@ class _Watched:
         for _ in range(_DRAINED):
             if not self.read(1 << 20):
                 return
-
-
-def _hidden_by(entries: Iterable[LayerEntry]) -> set[str]:
-    """Paths at and below which lower layers no longer matter."""
-    return {
-        entry.path
-        for entry in entries
-        if entry.kind != "directory" and not (entry.kind == "file" and entry.target is not None)
-    }
-
-
-def _is_settled(hidden: set[str]) -> bool:
-    """Whether nothing that a lower layer holds can matter any more."""
-    return bool(hidden) and all(
-        any(above in hidden for above in _upwards(path)) for path in WANTED_FILES | WANTED_FOLDERS
-    )
-
-
-def _upwards(path: str) -> Iterable[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
-    yield ""

@@ -20,6 +20,9 @@ _STATUS = "var/lib/dpkg/status"
 _STATUS_FOLDER = "var/lib/dpkg/status.d"
 _ARCH = "var/lib/dpkg/arch"
 
+_NONE = "no-package-database"
+_PROBLEMS_SHOWN = 3
+
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _DEBIAN_ARCHITECTURES = {
     "386": "i386",
@@ -38,10 +41,13 @@ _DEBIAN_ARCHITECTURES = {
 
 def describe_root(tree: Tree, platform: Platform) -> ImageContents:
     """What the files of an image say, links followed; raises ``TooDeep`` for links in a circle."""
+    distro = _find_distro(_Files(tree))
     database, unknown = _find_packages(_Files(tree))
+    if languages := _find_languages(tree):
+        database, unknown = _join(database, languages, unknown, is_distro=distro is not None)
     packages = database.packages if database else None
     return ImageContents(
-        distro=_find_distro(_Files(tree)),
+        distro=distro,
         packages=packages,
         held=database.held if database else (),
         apt=_find_apt(_Files(tree), [one for one in packages or () if one.type == "deb"], platform),
@@ -170,6 +176,39 @@ def _find_packages(files: _Files) -> tuple[PackageDatabase | None, Unknown | Non
     return PackageDatabase(tuple(sorted(packages.values())), tuple(sorted(held))), unknown
 
 
+def _find_languages(tree: Tree) -> PackageDatabase | None:
+    """What languages installed, wherever it lies, also where packages of dpkg brought it."""
+    packages: set[Package] = set()
+    problems = []
+    for path, entry in tree.files():
+        if entry.database is not None and not is_wanted(path):
+            packages.update(entry.database.packages)
+            if entry.database.problem:
+                problems.append(entry.database.problem)
+    problem = "; ".join(sorted(problems)[:_PROBLEMS_SHOWN]) or None
+    return PackageDatabase(tuple(packages), problem=problem) if packages or problem else None
+
+
+def _join(
+    system: PackageDatabase | None,
+    languages: PackageDatabase,
+    unknown: Unknown | None,
+    *,
+    is_distro: bool,
+) -> tuple[PackageDatabase | None, Unknown | None]:
+    """All packages, and what makes the list incomplete.
+
+    An image that is no distribution may well have packages of languages alone. One that is lacks
+    its own then. Beside a distribution's packages broken ones of languages are let be.
+    """
+    if system is None and unknown and unknown.code == _NONE and not is_distro:
+        unknown = _broken(languages)
+    own, held = (system.packages, system.held) if system else ((), ())
+    if not (own or languages.packages):
+        return None, unknown
+    return PackageDatabase(tuple(sorted({*own, *languages.packages})), held), unknown
+
+
 def _by_identity(database: PackageDatabase) -> Iterator[tuple[tuple[str, str, str], Package]]:
     """Of dpkg's and apk's the later counts; of RPM several versions may be installed at once."""
     for package in database.packages:
@@ -184,8 +223,8 @@ def _broken(database: PackageDatabase) -> Unknown | None:
 def _explain_none(files: _Files) -> Unknown:
     for path in (_STATUS, *APK_DATABASES, *RPM_DATABASES):
         if files.has(path):
-            return Unknown("no-package-database", f"{path}: names no installed package")
-    return Unknown("no-package-database", f"the image has no package database: no {_STATUS}")
+            return Unknown(_NONE, f"{path}: names no installed package")
+    return Unknown(_NONE, f"the image has no package database: no {_STATUS}")
 
 
 def _find_distro(files: _Files) -> Distro | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -14,7 +14,7 @@ from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
-from imagecatalog.store.packages import PackageList, list_held, list_packages, put_sets
+from imagecatalog.store.packages import PackageList, list_held, list_members, put_sets
 from imagecatalog.store.schema import blob, layer, layer_entry
 from imagecatalog.store.shelf import Shelf
 
@@ -112,19 +112,21 @@ def get_reading(c: Connection, digest: Digest, *, reader: int) -> LayerReading |
         .outerjoin(blob, blob.c.id == layer_entry.c.blob_id)
         .where(layer_entry.c.layer_id == found.id)
         .order_by(layer_entry.c.position)
-    )
+    ).all()
+    sets = {row.set_id for row in rows if row.set_id is not None}
+    packages, held = list_members(c, sets), list_held(c, sets)
+    databases = {
+        number: PackageList(packages.get(number, ()), held.get(number, ())) for number in sets
+    }
     problem = Unknown(found.problem_code, found.problem_reason) if found.problem_code else None
-    return LayerReading(digest, reader, tuple(_entry(c, row) for row in rows), problem)
+    return LayerReading(digest, reader, tuple(_entry(row, databases) for row in rows), problem)
 
 
-def _entry(c: Connection, row: Any) -> LayerEntry:
+def _entry(row: Any, databases: Mapping[int, PackageList]) -> LayerEntry:
     database = None
     if row.set_id is not None:
-        packages, held = (
-            list_packages(c, row.set_id),
-            list_held(c, [row.set_id]).get(row.set_id, ()),
-        )
-        database = PackageDatabase(packages, held, row.problem)
+        found = databases[row.set_id]
+        database = PackageDatabase(found.packages, found.held, row.problem)
     return LayerEntry(
         path=row.path,
         kind=row.kind,

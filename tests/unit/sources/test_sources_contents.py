@@ -170,9 +170,6 @@ def test_what_lies_below_an_opaque_root_is_not_read(registry):
     contents = registry.read({"srv/x": "x"}, {".wh..wh..opq": "", STATUS: paragraph("new")})
     assert names(contents) == ["new"]
     assert len(registry.asked) == 1
-    one_by_one = {f"{folder}/.wh..wh..opq": "" for folder in ("etc", "usr", "var", "lib")}
-    registry.read({"srv/y": "y"}, one_by_one)
-    assert len(registry.asked) == 2
 
 
 def test_the_empty_layer_is_not_read(registry):
@@ -229,6 +226,63 @@ def test_a_broken_database_of_others_spoils_no_debian_image(registry):
     assert contents.unknown is None
     assert next((one.type, one.name) for one in contents.packages) == ("apk", "a")
     assert contents.apt.architectures == ("amd64",)
+
+
+SITE = "usr/lib/python3/dist-packages"
+SIX = {f"{SITE}/six-1.16.dist-info/METADATA": "Name: six\nVersion: 1.16\n"}
+LODASH = {"app/node_modules/lodash/package.json": '{"name": "lodash", "version": "4.17.21"}'}
+
+
+def kinds(contents):
+    return [(one.type, one.name, one.version) for one in contents.packages or ()]
+
+
+def test_packages_of_languages_beside_those_of_debian(registry):
+    contents = registry.read(BASE, SIX, LODASH)
+    assert contents.unknown is None
+    assert kinds(contents)[3:] == [("npm", "lodash", "4.17.21"), ("pypi", "six", "1.16")]
+    assert contents.apt == registry.read(BASE).apt
+    newer = {"app/node_modules/lodash/package.json": '{"name": "lodash", "version": "5.0.0"}'}
+    assert ("npm", "lodash", "5.0.0") in kinds(registry.read(BASE, LODASH, newer))
+    assert ("npm", "lodash", "4.17.21") not in kinds(registry.read(BASE, LODASH, newer))
+    twice = {"srv/node_modules/lodash/package.json": '{"name": "lodash", "version": "3.0.0"}'}
+    found = kinds(registry.read(BASE, LODASH, twice))
+    assert [one[2] for one in found if one[1] == "lodash"] == ["3.0.0", "4.17.21"]
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        {f"{SITE}/six-1.16.dist-info/.wh.METADATA": ""},
+        {f"{SITE}/.wh.six-1.16.dist-info": ""},
+        {f"{SITE}/.wh..wh..opq": ""},
+        {"usr/.wh.lib": ""},
+        {SITE: ("link", "../elsewhere")},
+        {f"{SITE}/six-1.16.dist-info": "a file"},
+        {f"{SITE}/six-1.16.dist-info/METADATA": "rubbish"},
+    ],
+)
+def test_packages_of_languages_that_upper_layers_take_away(registry, upper):
+    assert ("pypi", "six", "1.16") in kinds(registry.read(BASE, SIX))
+    contents = registry.read(BASE, SIX, upper)
+    assert "six" not in names(contents)
+    assert contents.unknown is None
+
+
+def test_an_image_of_one_program_is_known(registry):
+    contents = registry.read(LODASH)
+    assert (kinds(contents), contents.unknown) == ([("npm", "lodash", "4.17.21")], None)
+    broken = registry.read(LODASH, {"app/x.jar": "rubbish"})
+    assert kinds(broken) == kinds(contents)
+    assert broken.unknown == Unknown(
+        "package-database-broken", "app/x.jar: x.jar: is no archive, or is cut short"
+    )
+
+
+def test_a_distribution_without_its_packages_is_unknown(registry):
+    contents = registry.read({"etc/os-release": OS_RELEASE}, SIX)
+    assert kinds(contents) == [("pypi", "six", "1.16")]
+    assert contents.unknown.code == "no-package-database"
 
 
 def test_a_database_behind_a_linked_folder(registry):
