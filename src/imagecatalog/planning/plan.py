@@ -104,12 +104,13 @@ def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | Non
     builders = plans.list_builders(
         c, {digest for one in subjects.values() for digest in (one.digest, *one.indexes)}
     )
-    return {
-        one.id: builders[digest]
-        for one in subjects.values()
-        for digest in (*one.indexes, one.digest)
-        if digest in builders
-    }
+    found = {}
+    for one in subjects.values():
+        told = [builders[digest] for digest in (one.digest, *one.indexes) if digest in builders]
+        if told:
+            # the annotations of an index's member tell of no builder, its registered build does
+            found[one.id] = next((pair for pair in told if pair[0] is not None), told[0])
+    return found
 
 
 def _find_faults(c: Connection, outline: Outline) -> dict[Span, tuple[str, ...]]:

@@ -158,6 +158,23 @@ def test_a_plan_gives_its_reasons_whole(
             assert word in out
 
 
+def test_a_step_is_built_as_its_image_or_an_index_of_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ("plan", "--image", "registry.example.org/bookworm:20261122", "--format", "json")
+    plan = json.loads(ask(capsys, *asked))
+
+    builders = {
+        step["repository"].removeprefix("registry.example.org/"): step["builder"]
+        for wave in plan["waves"]
+        for step in wave
+    }
+
+    assert builders["nginx"] == builders["python3-11"] == "docker-pkg"
+    assert builders["services/ledger"] == "buildkit"
+    assert builders["services/checkout"] is None
+
+
 def test_show_says_what_it_is_built_on_and_who_must_act(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
