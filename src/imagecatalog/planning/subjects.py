@@ -37,7 +37,8 @@ class Release(Struct, frozen=True):
 class BadRange(Struct, frozen=True, kw_only=True):
     """Versions of a package that are bad; without ``sign`` all of them are."""
 
-    type: str
+    type: str | None
+    """None: any."""
     name: str
     """A source package, or with ``or_binary`` a binary one too."""
     or_binary: bool = False
@@ -53,15 +54,16 @@ class BadRange(Struct, frozen=True, kw_only=True):
 
     def covers(self, package: Package, version: str) -> bool:
         """Whether that version, of the package's source or its own, is bad."""
-        if package.type != self.type:
+        if self.type not in {None, package.type}:
             return False
         if self.sign is None:
             return True
-        return _HOLDS[self.sign](sort_key(self.type, version), sort_key(self.type, self.version))
+        kind = package.type
+        return _HOLDS[self.sign](sort_key(kind, version), sort_key(kind, self.version))
 
     def is_about(self, package: Package) -> bool:
         """Whether the package, in whatever version, is the one meant."""
-        return package.type == self.type and (
+        return self.type in {None, package.type} and (
             package.source == self.name or (self.or_binary and package.name == self.name)
         )
 
@@ -95,6 +97,15 @@ class Subject(Struct, frozen=True, kw_only=True):
     def names(self) -> frozenset[str]:
         """The packages that it is about."""
         return frozenset(one.name for one in self.ranges)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it is about all versions of a package, so that none is better than another."""
+        return any(one.or_binary and one.sign is None for one in self.ranges)
+
+    def is_bad(self, package: Package, release: Release) -> bool:
+        """Whether that version of a package is bad in a release."""
+        return any(one.is_of(release) and one.hits(package) for one in self.ranges)
 
 
 def read_subject(c: Connection, text: str) -> Subject:
@@ -138,6 +149,11 @@ def read_subject(c: Connection, text: str) -> Subject:
             f"{one.source} in {one.release}" for one in found if one.status == "undetermined"
         ),
     )
+
+
+def name_package(name: str) -> Subject:
+    """All versions of a package of whatever type, binary or source."""
+    return Subject(id=name, ranges=(BadRange(type=None, name=name, or_binary=True),))
 
 
 def _read_range(text: str) -> BadRange:

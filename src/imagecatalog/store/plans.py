@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, select, update
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.plans import PlannedFix
@@ -98,14 +98,6 @@ def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[
                 )
                 found[setup_id, number] = Fixable(number, package, fix, origin or "", version)
     return found
-
-
-def list_named(c: Connection, name: str) -> dict[int, Package]:
-    """Every version of the packages of this name, binary or source."""
-    query = select(package_version.c.id, *_PACKAGE).where(
-        or_(package_version.c.name == name, package_version.c.source == name)
-    )
-    return {number: Package(*values) for number, *values in c.execute(query)}
 
 
 def list_versions(c: Connection, names: Collection[str]) -> dict[int, Package]:
