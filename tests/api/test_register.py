@@ -290,6 +290,16 @@ def test_all_faults_come_in_one_answer(refusing: TestClient) -> None:
         (b'{"image": "a:1", "packages": {}}', "/packages", "array"),
         (b'{"image": "a:1", "labels": []}', "/labels", "object"),
         (b'{"image": "a"}', "/image", "latest"),
+        (
+            b'{"image": "a:1", "packages": [{"type": "deb", "name": "a b", "version": "1", "arch": "all"}]}',
+            "/packages/0/name",
+            "visible ASCII",
+        ),
+        (
+            b'{"image": "a:1", "packages": [{"type": "Deb", "name": "a", "version": "1", "arch": "all"}]}',
+            "/packages/0/type",
+            "write it as deb",
+        ),
     ],
 )
 def test_hostile_bodies_are_refused_where_they_are_wrong(

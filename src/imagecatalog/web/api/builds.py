@@ -144,6 +144,10 @@ def _explain(kind: str, path: tuple[str | int, ...], said: str) -> Fault:
         )
     if kind == "missing":
         said = "is required"
+    if kind == "string_pattern_mismatch":
+        said = "is empty, too long, or not of visible ASCII characters alone"
+        if path[-1] == "type":
+            said = "is no type of package: write it as deb, apk, rpm, pypi, npm, golang …"
     return pointer(path), said.removeprefix("Value error, ")
 
 
