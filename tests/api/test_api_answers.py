@@ -121,6 +121,9 @@ def test_an_image_is_found_by_each_of_its_names(get: Get, worst: Any) -> None:
 def test_the_packages_of_an_image_are_those_of_its_detail(get: Get, worst: Any) -> None:
     detail = get(f"/images/{worst['digest']}")
     listed = get(f"/images/{worst['digest']}/packages")
+    for part in ("packages", "builds", "inventories", "lineage"):
+        by_name, by_digest = (get(f"/images/{worst[key]}/{part}") for key in ("image", "digest"))
+        assert by_name == by_digest
     assert listed == {"items": detail["packages"], "next": None}
     candidates = {p["package"]: p["candidate"] for p in listed["items"] if p["candidate"]}
     assert candidates == {u["package"]: u["candidate"] for u in detail["updates"]}

@@ -66,7 +66,7 @@ def list_images(request: Request, ask: Annotated[ImagesQuestion, Query()]) -> Re
     return send_list(request, answers.ImageSummary, ask, questions.ask_images)
 
 
-@_many("/images/{digest}/packages", answers.PackageItem)
+@_many("/images/{digest:path}/packages", answers.PackageItem)
 def list_image_packages(
     request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
 ) -> Response:
@@ -78,7 +78,7 @@ def list_image_packages(
     return send_whole(request, answers.PackageItem, ask, ask_packages)
 
 
-@_many("/images/{digest}/builds", lineage.BuildItem)
+@_many("/images/{digest:path}/builds", lineage.BuildItem)
 def list_image_builds(
     request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
 ) -> Response:
@@ -90,7 +90,7 @@ def list_image_builds(
     return send_whole(request, lineage.BuildItem, ask, ask_builds)
 
 
-@_many("/images/{digest}/inventories", lineage.InventoryItem)
+@_many("/images/{digest:path}/inventories", lineage.InventoryItem)
 def list_image_inventories(
     request: Request, digest: Name, ask: Annotated[TableQuestion, Query()]
 ) -> Response:
