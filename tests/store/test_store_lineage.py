@@ -21,6 +21,7 @@ from imagecatalog.domain.images import Descriptor
 from imagecatalog.planning.ancestry import inherit, lineage, package_origins
 from imagecatalog.planning.inspection import image_detail
 from imagecatalog.store import images, repositories
+from imagecatalog.store import lineage as claims
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.images import ImageFacts
 from imagecatalog.store.shelf import Shelf
@@ -389,3 +390,20 @@ def test_a_package_is_inherited_from_the_farthest_base_that_has_it_all_the_way(
         assert [one.inherited_from for one in package_origins(c, back)] == [None], "brought anew"
         assert inherit(c, {}) == {}
         assert image_detail(c, str(digest("app")), now=NOON).updates == ()
+
+
+def test_however_many_build_one_image_the_last_told_are_heard(catalog: Catalog, tell: Tell) -> None:
+    most = claims.MOST_BUILDS
+    with catalog.write() as c:
+        tell(c, "app", base("noted"), evidence="annotation")
+        for number in range(most + 50):
+            parents = [base(f"{number % 140} {n}") for n in range(3)]
+            tell(c, "app", *parents, minutes=number, reason=f"{number}")
+        (app,) = claims.find_meant(c, [digest("app")])[digest("app")]
+        heard = claims.list_claims(c, [digest("app")])[digest("app")]
+        told = contradictions_of(c, [app.id])[app.id]
+        edge = edges_of(c, [app.id])[app.id][0]
+    assert [one.evidence for one in heard].count("annotation") == 1
+    assert len(heard) == 3 * most + 1
+    assert edge.digest == digest(f"{(most + 49) % 140} 0")
+    assert len(told) == len(set(told)) == 100

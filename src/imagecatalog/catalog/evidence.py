@@ -14,6 +14,8 @@ from imagecatalog.domain.refs import Digest
 from imagecatalog.store.lineage import Claim, Known, Subject
 
 USUAL_PLATFORM = "linux/amd64"
+MOST_CONFLICTS = 100
+"""Words against one image's parents that are kept, each once: more are of no use to a person."""
 
 
 class Edge(Struct, frozen=True, kw_only=True):
@@ -110,7 +112,7 @@ class _Weighing:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.edges: list[Edge] = []
-        self.conflicts: list[Conflict] = []
+        self.conflicts: dict[Conflict, None] = {}
         self._places: dict[int | Digest | str, int] = {}
         self._selves = set(subject.names)
 
@@ -157,17 +159,17 @@ class _Weighing:
     def contradict(
         self, kind: Literal["other-base", "layers", "itself"], edge: Edge, against: Evidence
     ) -> None:
-        self.conflicts.append(
-            Conflict(
-                child=edge.child,
-                kind=kind,
-                evidence=edge.evidence,
-                against=against,
-                parent=edge.parent,
-                digest=edge.digest,
-                image=edge.image,
-            )
+        conflict = Conflict(
+            child=edge.child,
+            kind=kind,
+            evidence=edge.evidence,
+            against=against,
+            parent=edge.parent,
+            digest=edge.digest,
+            image=edge.image,
         )
+        if len(self.conflicts) < MOST_CONFLICTS:
+            self.conflicts.setdefault(conflict)
 
     @property
     def bases(self) -> list[Edge]:

@@ -81,21 +81,37 @@ _INDEXES_OF: Select[Any] = (
     .order_by(manifest.c.id)
 )
 
-_CLAIMS: Select[Any] = (
-    select(
-        build.c.id,
-        build.c.subject,
-        build.c.evidence,
-        build.c.platform,
-        build.c.received,
-        build_parent.c.role,
-        build_parent.c.digest,
-        build_parent.c.image,
+MOST_BUILDS = 100
+"""Builds of one image that are heard, of each evidence: the last told. One may be built the same daily."""
+
+
+def _make_claims() -> Select[Any]:
+    columns = (build.c.id, build.c.subject, build.c.evidence, build.c.platform, build.c.received)
+    order = (build.c.received.desc(), build.c.id.desc())
+    place = func.row_number().over(partition_by=(build.c.subject, build.c.evidence), order_by=order)
+    ranked = (
+        select(*columns, place.label("place"))
+        .where(build.c.subject.in_(bindparam("digests", expanding=True)))
+        .subquery()
     )
-    .join(build_parent, build_parent.c.build_id == build.c.id)
-    .where(build.c.subject.in_(bindparam("digests", expanding=True)))
-    .order_by(build.c.received.desc(), build.c.id.desc(), build_parent.c.position)
-)
+    return (
+        select(
+            ranked.c.id,
+            ranked.c.subject,
+            ranked.c.evidence,
+            ranked.c.platform,
+            ranked.c.received,
+            build_parent.c.role,
+            build_parent.c.digest,
+            build_parent.c.image,
+        )
+        .join(build_parent, build_parent.c.build_id == ranked.c.id)
+        .where(ranked.c.place <= MOST_BUILDS)
+        .order_by(ranked.c.received.desc(), ranked.c.id.desc(), build_parent.c.position)
+    )
+
+
+_CLAIMS = _make_claims()
 
 
 def list_subjects(c: Connection, numbers: Collection[int]) -> dict[int, Subject]:
