@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from test_store_updates import offer, run
-from tests_store import NOON, PutImage, package
+from tests_store import NOON, PutImage, digest, package
 
 from imagecatalog.catalog import ingest
+from imagecatalog.catalog.builds import register
 from imagecatalog.config import LineRule
+from imagecatalog.domain.builds import Build, Parent
 from imagecatalog.matching import succession, updates
 from imagecatalog.planning.staleness import outdated
 from imagecatalog.planning.verdicts import judge_running
@@ -90,6 +92,22 @@ def test_a_base_of_the_same_layers_is_not_newer(catalog: Catalog, put_image: Put
         run(c, "app")
         judge(c)
         assert outdated(c, now=NOON).items == ()
+
+
+def test_a_base_is_not_newer_for_an_image_that_adds_no_layer(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        base = put_image(c, "base1", FRESH, layers=["a"])
+        again = put_image(c, "base2", FRESH, layers=["a"])
+        app = put_image(c, "app", FRESH, layers=["a"])
+        tag(c, BASE, {"20261001": base, "20261101": again})
+        tag(c, APP, {"1.0": app})
+        told = Build(digest=digest("app"), parents=(Parent(digest=digest("base1")),))
+        register(c, Shelf(), told, told_by="ci", configured={}, now=NOON)
+        run(c, "app")
+        judge(c)
+        assert successions.list_all(c) == {}
 
 
 def test_an_image_built_on_its_own_predecessor_is_current(

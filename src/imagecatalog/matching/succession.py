@@ -80,5 +80,8 @@ def _find_built_on(
     return {
         (number, base)
         for number, base in pairs
-        if base in ends and ends[base] in above.get(ends.get(number, b""), ())
+        # One that adds no layer has those of its base.
+        if base in ends
+        and number in ends
+        and ends[base] in (ends[number], *above.get(ends[number], ()))
     }
