@@ -11,7 +11,7 @@ from imagecatalog.config import Settings
 from imagecatalog.domain.packages import Package
 from imagecatalog.matching.updates import judge
 from imagecatalog.planning.verdicts import judge_images
-from imagecatalog.store import apt
+from imagecatalog.store import apt, holders
 from imagecatalog.store.engine import Catalog
 
 APK = Package("apk", "musl", "1.2.5-r0", "x86_64", "musl", "1.2.5-r0")
@@ -62,3 +62,16 @@ def test_debian_images_that_nothing_is_configured_for_say_so(
         number = put_image(c, "a", [package("bash"), GO], setup=None)
         reason = judge_images(c, [number], now=NOON)[number].verdict.reason
         assert reason == "it carries no apt sources, and [apt.sources] has none for debian 12"
+
+
+def test_versions_below_another_are_those_of_each_ecosystem(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    old = Package("npm", "openssl", "3.0.0-beta", "", "openssl", "3.0.0-beta")
+    new = Package("npm", "openssl", "3.0.1", "", "openssl", "3.0.1")
+    with catalog.write() as c:
+        put_image(c, "a", [package("openssl", "3.0.0-1"), old, new])
+        found = holders.list_holders(c, "openssl", below="3.0.0").items
+        assert [one.version for one in found] == ["3.0.0-beta"]
+        found = holders.list_holders(c, "openssl", below="3.0.1").items
+        assert sorted(one.version for one in found) == ["3.0.0-1", "3.0.0-beta"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Join, func, select, tuple_
+from contextlib import suppress
+
+from sqlalchemy import ColumnElement, Connection, Join, and_, func, or_, select, tuple_
 
 from imagecatalog.domain.answers import Holder
 from imagecatalog.domain.packages import Package
+from imagecatalog.errors import BadName
 from imagecatalog.store.images import best_names, count_running
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import (
@@ -14,7 +17,7 @@ from imagecatalog.store.schema import (
     package_set_chunk,
     package_version,
 )
-from imagecatalog.versions import deb
+from imagecatalog.versions import ORDERED, deb, key
 
 __all__ = ["list_holders", "list_versions"]
 
@@ -52,8 +55,8 @@ def list_holders(
 ) -> Page[Holder]:
     """The images that hold a binary package, the oldest version first.
 
-    ``below`` keeps versions that sort before it in the package's own ecosystem (deb). Raises
-    BadName if it is no version.
+    ``below`` keeps versions that sort before it in the package's own ecosystem. Raises BadName if
+    it is none of Debian's.
     """
     place = read_cursor(after, tuple[bytes, int, int, int, int])
     query = (
@@ -63,7 +66,7 @@ def list_holders(
         .order_by(*_ORDER)
     )
     if below is not None:
-        query = query.where(package_version.c.key < deb.key(below))
+        query = query.where(_is_below(below))
     if place is not None:
         query = query.where(package_version.c.key >= place[0], tuple_(*_ORDER) > tuple_(*place))
     if limit is not None:
@@ -85,6 +88,20 @@ def list_holders(
         for *_, number, digest, version in rows
     )
     return Page(items, make_cursor(*rows[-1][:5]) if more else None)
+
+
+def _is_below(version: str) -> ColumnElement[bool]:
+    """Whether a package version sorts before this one, which not every ecosystem may allow."""
+    keys = {"deb": deb.key(version)}
+    for kind in sorted(ORDERED):
+        with suppress(BadName):
+            keys[kind] = key(kind, version)
+    return or_(
+        *(
+            and_(package_version.c.type == kind, package_version.c.key < bound)
+            for kind, bound in keys.items()
+        )
+    )
 
 
 def _holding() -> Join:
