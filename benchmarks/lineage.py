@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from benchmarks.filling import NOW, in_batches
 from benchmarks.fleet import START
-from benchmarks.questions import measure
+from benchmarks.questions import measure, measure_with_processor
 from imagecatalog.catalog.lineage import ancestry, edges_of, find_children
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.refs import Digest
@@ -199,11 +199,11 @@ def _compare(
             return ask(c, at)
 
     query, numbers = peer
-    median, high = measure(ours, 200)
+    median, high, processor = measure_with_processor(ours, 200)
     least, _ = measure(
         lambda at: bare.execute(query, (numbers[at % len(numbers)],)).fetchall(), 200
     )
     print(
-        f"  {name:34} p50 {median:7.2f} ms   p95 {high:7.2f} ms"
+        f"  {name:34} p50 {median:7.2f} ms   p95 {high:7.2f} ms   processor {processor:6.2f} ms"
         f"   bare p50 {least:6.3f} ms   ratio {median / least:.0f}"
     )
