@@ -114,3 +114,18 @@ def test_who_is_alone_waits_for_nobody(catalog: Catalog) -> None:
 
 def _refuse(_c: Connection, _confirmed: set[int]) -> None:
     raise Forbidden("not yours")
+
+
+def test_what_a_check_confirmed_holds_for_its_transaction_alone(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    writing.may_go_on.set()
+    registrar = Registrar(writing, dict)
+    seen: list[set[int]] = []
+
+    def check(_c: Connection, confirmed: set[int]) -> None:
+        seen.append(set(confirmed))
+        confirmed.add(1)
+
+    for number in range(2):
+        registrar.register(prepare(told(number), told_by=None), check=check, now=NOON)
+    assert seen == [set(), set()]
