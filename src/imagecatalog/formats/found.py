@@ -41,7 +41,8 @@ class Found:
 
     def fail(self, problem: str | BadDocument) -> None:
         """Note what could not be read."""
-        self._problems.append(problem if isinstance(problem, str) else problem.message)
+        text = problem if isinstance(problem, str) else problem.message
+        self._problems.append(text.removeprefix(f"{self._where}: "))
 
     def database(self) -> PackageDatabase:
         """All of it, sorted, with a sentence for what is missing."""
