@@ -235,7 +235,7 @@ class AttachmentReader:
         """Write what a document tells, and all that follows from it."""
         with self._writing() as (c, shelf):
             self._put(c, image.digest, digest, said)
-            for subject in said.of:
+            for subject in sorted(said.of):  # in one order, so that two writers do not block each other
                 if said.build is not None:
                     builds.register(
                         c,
