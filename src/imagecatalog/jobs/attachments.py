@@ -235,7 +235,8 @@ class AttachmentReader:
         """Write what a document tells, and all that follows from it."""
         with self._writing() as (c, shelf):
             self._put(c, image.digest, digest, said)
-            for subject in sorted(said.of):  # in one order, so that two writers do not block each other
+            # In one order, so that two writers do not block each other.
+            for subject in sorted(said.of):
                 if said.build is not None:
                     builds.register(
                         c,
