@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from test_store_updates import offer
 from tests_store import BOOKWORM, NOON, SETUP, PutImage, digest, package
 
 from imagecatalog.catalog import builds, ingest
@@ -15,6 +16,7 @@ from imagecatalog.catalog.inventories import put_inventory
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.domain.builds import Build, Inventory
 from imagecatalog.domain.packages import Distro, Package, Unknown
+from imagecatalog.matching.updates import judge
 from imagecatalog.planning.verdicts import judge_images
 from imagecatalog.store import images, inventories, lookups, packages, updates
 from imagecatalog.store.disagreements import list_inventories
@@ -265,3 +267,37 @@ def test_odd_texts_are_kept(catalog: Catalog) -> None:
     with catalog.write() as c:
         assert tell(c, [odd], distro=Distro("de\0bian"))
         assert counting(c) == (Package("deb", "a\ufffdb", "1\ufffd", "amd64", "ü", ""),)
+
+
+def test_a_list_that_was_understood_in_part_is_never_current(catalog: Catalog) -> None:
+    def verdict(problem: str | None) -> tuple[str, str | None]:
+        whole = Inventory(
+            format="SPDX 2.3",
+            tool=problem,
+            distro=BOOKWORM,
+            packages=(package("ssl"),),
+            problem=problem,
+        )
+        with catalog.write() as c:
+            image = digest(f"app {problem}")
+            put_inventory(
+                c,
+                Shelf(),
+                image,
+                whole,
+                kind="sbom",
+                told_by="uploaded",
+                configured=CONFIGURED,
+                now=NOON,
+            )
+            offer(c, "1.0-1")
+            judge(c)
+            number = find(c, f"app {problem}")
+            found = judge_images(c, [number], now=NOON)[number].verdict
+        return found.status, found.reason
+
+    assert verdict(None) == ("current", None)
+    status, reason = verdict("2 packages have no version")
+    assert status == "unknown"
+    assert reason
+    assert reason.endswith("was not wholly understood: 2 packages have no version")

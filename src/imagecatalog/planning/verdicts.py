@@ -61,6 +61,9 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
         )
         if verdict.status == "current" and row.id in silent:
             verdict = Verdict(status="unknown", reason=_SILENT)
+        if verdict.status == "current" and row.told_problem:
+            reason = f"its list of packages was not wholly understood: {row.told_problem}"
+            verdict = Verdict(status="unknown", reason=reason)
         if verdict.status == "current" and (row.newer or row.newer_base):
             verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)

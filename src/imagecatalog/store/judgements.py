@@ -13,6 +13,7 @@ from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
     apt_setup,
     distro,
+    inventory,
     manifest,
     package_chunk_member,
     package_set,
@@ -46,6 +47,8 @@ class JudgeableImage(Struct, frozen=True):
     newer_base: str | None
     is_told: bool
     """Its packages are a list that somebody told, and were not read from its layers."""
+    told_problem: str | None
+    """What of that list was not understood."""
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -70,7 +73,9 @@ _JUDGEABLE: Select[Any] = (
         succession.c.newer,
         succession.c.base,
         manifest.c.inventory_id.is_not(None),
+        inventory.c.problem,
     )
+    .outerjoin(inventory, inventory.c.id == manifest.c.inventory_id)
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)
     .outerjoin(apt_setup, apt_setup.c.id == manifest.c.setup_id)
