@@ -140,9 +140,8 @@ def test_packages_are_what_dpkg_says(name: str, judged: Judged, debian_fleet: Pa
         catalog("show", f"{judged.prefix}{name}:1.0", "--format", "json", config=judged.config)
     )
     keys = ("package", "arch", "installed", "source", "source_version")
-    ours = [tuple(one[key] for key in keys) for one in shown["packages"]]
+    ours = [tuple(one[key] for key in keys) for one in shown["packages"] if one["type"] == "deb"]
     assert sorted(ours) == sorted(Root(debian_fleet / "roots" / name).packages())
-    assert [one["type"] for one in shown["packages"]] == ["deb"] * len(ours)
 
 
 def test_nothing_more_and_nothing_less_is_listed(items: dict[str, dict[str, Any]]) -> None:
