@@ -11,12 +11,14 @@ import random
 import re
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import connection
 from pathlib import Path
 
 import msgspec
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.real
 
 KILLS = {"sync": 80, "record": 60, "refresh": 60}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_TIMES = ("since", "seen", "until", "newest_seen", "last_good")
+_TIMES = ("since", "seen", "until", "newest_seen", "last_good", "waiting_since")
 
 # Each process is forked from one that has everything imported, so that the random moments fall
 # into the work and not into the start of an interpreter.
@@ -42,6 +44,8 @@ _processes.set_forkserver_preload(
     ["killed_child", "imagecatalog.cli.main", "imagecatalog.jobs.sync", "imagecatalog.jobs.record",
      "imagecatalog.jobs.refresh", "imagecatalog.store.engine", "imagecatalog.cli.progress"]
 )  # fmt: skip
+_turn = threading.Lock()
+"""Who starts or joins a process reads how all others ended, which no two threads may do at once."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,28 @@ def start(words: tuple[str, ...], database: Path, fleet: SmallFleet) -> multipro
     config = fleet.write_config(database)
     log = database.with_suffix(".log")
     process = _processes.Process(target=run_command, args=(["--config", str(config), *words], log))
-    process.start()
+    with _turn:
+        process.start()
     return process  # type: ignore[return-value]
+
+
+def is_running(process: multiprocessing.Process) -> bool:
+    """Whether it has not ended yet."""
+    return not connection.wait([process.sentinel], 0)
+
+
+def join(process: multiprocessing.Process) -> None:
+    """Wait for its end."""
+    assert connection.wait([process.sentinel], 300), "it hangs"
+    with _turn:
+        process.join()
 
 
 def run(words: tuple[str, ...], database: Path, fleet: SmallFleet) -> float:
     """Run one command line to its good end; seconds it took."""
     began = time.monotonic()
     process = start(words, database, fleet)
-    process.join(300)
+    join(process)
     assert process.exitcode == 0, database.with_suffix(".log").read_text()
     return time.monotonic() - began
 
@@ -119,26 +136,26 @@ def check_sync(database: Path, log: str, fleet: SmallFleet) -> None:
 def check_record(database: Path, log: str, fleet: SmallFleet) -> None:
     """Every cluster reported as scanned is there whole, every other not at all."""
     done = set(re.findall(r"^scanned (\S+)", log, re.MULTILINE))
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(database) as c:
         query = (
             "select c.name, count(*) from run r join cluster c on c.id = r.cluster_id group by 1"
         )
-        counted = dict(connection.execute(query).fetchall())
-    connection.close()
+        counted = dict(c.execute(query).fetchall())
+    c.close()
     assert done <= counted.keys()
     assert set(counted.values()) <= {240}
 
 
 def check_refresh(database: Path, log: str, fleet: SmallFleet) -> None:
     """Every archive reported as fetched has a good moment and its offers."""
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(database) as c:
         query = (
             "select r.uri || ' ' || r.suite, count(p.name) from apt_release r"
             " join apt_release_index i on i.release_id = r.id"
             " join apt_package p on p.index_id = i.index_id where r.good is not null group by 1"
         )
-        offers = dict(connection.execute(query).fetchall())
-    connection.close()
+        offers = dict(c.execute(query).fetchall())
+    c.close()
     for name in re.findall(r"^fetched (\S+ \S+)", log, re.MULTILINE):
         assert offers[name] > 0
 
@@ -202,18 +219,18 @@ def kill_once(
     process = start(scene.words, database, scene.fleet)
     log = database.with_suffix(".log")
     if number % 2:  # every other one while it speaks, for that is when something can be lost
-        while process.is_alive() and not (log.exists() and log.stat().st_size):
+        while is_running(process) and not (log.exists() and log.stat().st_size):
             time.sleep(0.001)
         delay *= 0.05
     time.sleep(delay)
     process.kill()
-    process.join(300)
+    join(process)
     said = log.read_text() if log.exists() else ""
     where = f"{verb} killed after {delay:.3f} s of {scene.seconds:.3f} s; it had said:\n{said}"
     try:
-        with sqlite3.connect(database) as connection:
-            assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
-        connection.close()
+        with sqlite3.connect(database) as c:
+            assert c.execute("pragma integrity_check").fetchall() == [("ok",)]
+        c.close()
         CHECKS[verb](database, said, scene.fleet)
         run(scene.words, database, scene.fleet)
         assert answers(database) == scene.after
