@@ -168,13 +168,13 @@ STARTS = ["", "1", "1.0.0-", "1.0.0-a", "1+", "1.0+a", "1-r", "1:", "1.0_p", "1~
 
 @pytest.mark.parametrize("ecosystem", sorted(ORDERED))
 def test_hostile_versions_cost_little_and_have_short_keys(ecosystem: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     for start in STARTS:
         for piece in PIECES:
             for length in (400, 799, 1000, 1024, 100_000):
                 text = start + piece * ((length - len(start)) // len(piece))
                 assert len(sort_key(ecosystem, text)) <= MAX_KEY
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize("ecosystem", sorted(ORDERED))
