@@ -17,7 +17,7 @@ def test_the_lineage_of_an_image_by_name_and_by_digest(get: Any) -> None:
     assert found["image"] == IMAGE
     assert [(one["role"], one["evidence"], one["depth"]) for one in found["ancestors"]] == [
         ("base", "annotation", 1),
-        ("base", "annotation", 2),
+        ("base", "registered", 2),
     ]
     assert found["ancestors"][0]["image"].startswith("registry.example.org/openjdk-17-jre:")
     assert found["ancestors"][0]["also"] == ["layers"]

@@ -230,10 +230,11 @@ def inherit(
     origins = _find_origins(c, wanted, list_base_paths(c, wanted) if paths is None else paths)
     bases = {base for many in origins.values() for base in many.values()}
     names = images.best_names(c, bases)
-    digests = {number: str(row.digest) for number, row in lookups.list_images(c, bases).items()}
+    nameless = lookups.list_images(c, bases - names.keys())
+    names |= {number: str(row.digest) for number, row in nameless.items()}
     return {
         number: tuple(
-            structs.replace(one, inherited_from=names.get(base, digests[base]))
+            structs.replace(one, inherited_from=names[base])
             if (base := origins[number].get(key)) is not None
             else one
             for one, key in zip(many, wanted[number], strict=True)
