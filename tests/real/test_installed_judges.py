@@ -84,8 +84,7 @@ def copy(files: Iterable[Path], root: Path) -> None:
         shutil.copyfile(path, target)
 
 
-@pytest.mark.parametrize("archive", list(FIXTURES.glob("scanner-pkgdb-fixtures.tar.zst")), ids=str)
-def test_apk(archive: Path, tmp_path: Path) -> None:
+def check_apk(archive: Path, tmp_path: Path) -> None:
     subprocess.run(["tar", "--zstd", "-xf", archive, "-C", tmp_path, ALPINE], check=True)
     root = tmp_path / "root"
     (root / "lib/apk/db").mkdir(parents=True)
@@ -93,6 +92,13 @@ def test_apk(archive: Path, tmp_path: Path) -> None:
     found = ours(root)
     assert len(found) == 14
     assert found == theirs(root)
+
+
+if ARCHIVES := list(FIXTURES.glob("scanner-pkgdb-fixtures.tar.zst")):
+
+    @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
+    def test_apk(archive: Path, tmp_path: Path) -> None:
+        check_apk(archive, tmp_path)
 
 
 SPEC = """Name: tiny

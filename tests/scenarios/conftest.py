@@ -28,7 +28,7 @@ def command(
     monkeypatch.setattr("imagecatalog.config.DEFAULT_FILE", tmp_path / "no.toml")
     monkeypatch.chdir(tmp_path)
     defaults = Http.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "patience", Patience(connect=5, read=0.7, body=1, attempts=2))
+    monkeypatch.setitem(defaults, "patience", Patience(connect=10, read=2, body=4, attempts=2))
     monkeypatch.setitem(defaults, "sleep", lambda _: None)
     path = tmp_path / "catalog.sqlite"
     shutil.copy(sqlite_template, path)

@@ -110,15 +110,20 @@ class Root:
     def apt(self) -> dict[str, bytes]:
         """The files that tell apt what to do; those of the demo's configuration if there are none."""
         found = {path: data for path, data in self.files.items() if path.startswith(APT_FILES)}
+        # A path in a list of sources has no blank, whatever folder the package lies in.
+        keyring = f"usr/share/keyrings/{sample.keyring().name}"
         lines = [
-            f"deb [signed-by={sample.keyring()}] {sample.APT_SITE}{rest}\n"
+            f"deb [signed-by=/{keyring}] {sample.APT_SITE}{rest}\n"
             for rest in (
                 "debian bookworm main",
                 "debian bookworm-updates main",
                 "debian-security bookworm-security main",
             )
         ]
-        return found or {"etc/apt/sources.list": "".join(lines).encode()}
+        return found or {
+            "etc/apt/sources.list": "".join(lines).encode(),
+            keyring: sample.keyring().read_bytes(),
+        }
 
 
 def images() -> dict[str, Root]:

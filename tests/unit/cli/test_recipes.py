@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,7 @@ PLAYED = {
         esac""",
     "pip": "",
     "imagecatalog": f"""
-        exec {sys.executable} -c 'import sys; from imagecatalog.cli.main import main; sys.exit(main())' "$@"
+        exec {shlex.quote(sys.executable)} -c 'import sys; from imagecatalog.cli.main import main; sys.exit(main())' "$@"
         """,
 }
 OF_CI = {
