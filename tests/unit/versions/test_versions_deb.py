@@ -135,7 +135,7 @@ def test_key_and_slow_comparator_agree_with_dpkg(pairs: list[tuple[str, str]]) -
     assert [compare_slowly(left, right) for left, right in pairs] == said
 
 
-@settings(max_examples=500)
+@settings(max_examples=1500)
 @given(VERSIONS, VERSIONS)
 def test_key_agrees_with_slow_comparator(left: str, right: str) -> None:
     assert compare(left, right) == compare_slowly(left, right)
