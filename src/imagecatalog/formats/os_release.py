@@ -5,22 +5,14 @@ from __future__ import annotations
 import re
 
 from imagecatalog.domain.packages import Distro
+from imagecatalog.domain.scopes import DEBIAN_RELEASES
 
 _ASSIGNMENT = re.compile(r"([A-Za-z0-9_]+)=(.*)")
 _ESCAPED = re.compile(r"\\(.)")
 _VERSION_WITH_CODENAME = re.compile(r"\(([^)]+)\)")
 _LENGTH = 200
 
-DEBIAN_CODENAMES = {
-    "7": "wheezy",
-    "8": "jessie",
-    "9": "stretch",
-    "10": "buster",
-    "11": "bullseye",
-    "12": "bookworm",
-    "13": "trixie",
-    "14": "forky",
-}
+DEBIAN_CODENAMES = DEBIAN_RELEASES
 """For files that leave the codename out, as those of distroless images do."""
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from imagecatalog.store.schema.advisories import (
     advisory,
+    advisory_alias,
     advisory_cover,
     affected,
+    epss,
+    exploited,
     feed_file,
     feed_part,
+    rating,
 )
 from imagecatalog.store.schema.archives import (
     apt_index,
@@ -29,6 +33,14 @@ from imagecatalog.store.schema.builds import (
     succession,
 )
 from imagecatalog.store.schema.columns import Id, Moment, PackedDigest, metadata
+from imagecatalog.store.schema.findings import (
+    component,
+    component_package,
+    finding,
+    scope,
+    scope_chunk,
+    standing,
+)
 from imagecatalog.store.schema.images import (
     blob,
     chain,
@@ -53,12 +65,14 @@ from imagecatalog.store.schema.packages import (
     package_version,
 )
 from imagecatalog.store.schema.runs import cluster, run, run_image
+from imagecatalog.store.schema.suppressions import deferral, vex_statement
 
 __all__ = [
     "Id",
     "Moment",
     "PackedDigest",
     "advisory",
+    "advisory_alias",
     "advisory_cover",
     "affected",
     "apt_index",
@@ -73,9 +87,15 @@ __all__ = [
     "build_parent",
     "chain",
     "cluster",
+    "component",
+    "component_package",
+    "deferral",
     "distro",
+    "epss",
+    "exploited",
     "feed_file",
     "feed_part",
+    "finding",
     "health",
     "index_member",
     "inventory",
@@ -92,15 +112,20 @@ __all__ = [
     "package_update",
     "package_version",
     "plan",
+    "rating",
     "repository",
     "repository_manifest",
     "run",
     "run_image",
+    "scope",
+    "scope_chunk",
     "setup_chunk",
+    "standing",
     "succession",
     "tag",
     "tag_period",
     "tally",
     "token",
     "verdict",
+    "vex_statement",
 ]

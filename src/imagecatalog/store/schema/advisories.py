@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
-from imagecatalog.store.schema.columns import Moment, metadata, number, to
+from imagecatalog.store.schema.columns import Id, Moment, metadata, number, to
 
 advisory = Table(
     "advisory",
@@ -13,6 +23,9 @@ advisory = Table(
     Column("name", Text, nullable=False, unique=True, comment="CVE-…, DSA-… and the like"),
     Column("description", Text, comment="as a feed has it, cut where long"),
     Column("published", Moment, comment="as a feed has it"),
+    Column("severity", SmallInteger, comment="0 unknown, 1 negligible … 5 critical; null: unrated"),
+    Column("score", Float, comment="CVSS base score; null: none"),
+    Column("fault_id", Id, index=True, comment="the fault that it is another name of; null: none"),
     comment="a known fault, or a notice that bundles some",
 )
 
@@ -63,4 +76,55 @@ feed_part = Table(
     Column("digest", LargeBinary, nullable=False, comment="of its bytes when it was last applied"),
     sqlite_with_rowid=False,
     comment="what was applied of each feed, so that only what changed is looked at",
+)
+
+advisory_alias = Table(
+    "advisory_alias",
+    metadata,
+    Column("feed", Text, primary_key=True, comment="who says so"),
+    Column("part", Text, primary_key=True, comment="the feed's part that says so"),
+    to("advisory_id", "advisory.id", "one name", primary_key=True, index=True),
+    to("alias_id", "advisory.id", "another name of the same fault", primary_key=True, index=True),
+    sqlite_with_rowid=False,
+    comment="names of one fault, as the feeds tell them; joined in advisory.fault_id",
+)
+
+rating = Table(
+    "rating",
+    metadata,
+    Column("feed", Text, primary_key=True, comment="who says so"),
+    Column("part", Text, primary_key=True, comment="the feed's part that says so"),
+    to("advisory_id", "advisory.id", "the fault", primary_key=True, index=True),
+    Column("system", Text, primary_key=True, comment="CVSS_V2, CVSS_V3, CVSS_V4, or word"),
+    Column("vector", Text, comment="CVSS vector string"),
+    Column("score", Float, comment="its base score"),
+    Column(
+        "severity", SmallInteger, nullable=False, comment="0 unknown, 1 negligible … 5 critical"
+    ),
+    sqlite_with_rowid=False,
+    comment="how bad a fault is, as the feeds tell it",
+)
+
+exploited = Table(
+    "exploited",
+    metadata,
+    to("advisory_id", "advisory.id", "the fault", primary_key=True),
+    Column("added", Moment, nullable=False, comment="when CISA listed it"),
+    Column("due", Moment, comment="until when CISA wants it fixed"),
+    Column("ransomware", Boolean, nullable=False, comment="whether ransomware is known to use it"),
+    sqlite_with_rowid=False,
+    comment="faults known to be exploited (CISA KEV)",
+)
+
+epss = Table(
+    "epss",
+    metadata,
+    to("advisory_id", "advisory.id", "the fault", primary_key=True),
+    Column("probability", Float, nullable=False, comment="of being exploited within 30 days"),
+    Column("percentile", Float, nullable=False, comment="share of faults that are less probable"),
+    Column(
+        "day", Moment, nullable=False, comment="of the score: models change, never compare days"
+    ),
+    sqlite_with_rowid=False,
+    comment="how probable it is that a fault is exploited (FIRST EPSS)",
 )

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from imagecatalog.store.schema.columns import Moment, PackedDigest, metadata, number, to
+from imagecatalog.store.schema.columns import Id, Moment, PackedDigest, metadata, number, to
 
 repository = Table(
     "repository",
@@ -165,6 +165,7 @@ distro = Table(
     Column("version_id", Text, nullable=False, comment="VERSION_ID, or empty"),
     Column("codename", Text, nullable=False, comment="VERSION_CODENAME, or empty"),
     Column("pretty", Text, nullable=False, comment="PRETTY_NAME, or empty"),
+    Column("scope_id", Id, comment="whose advisories count; null: not worked out yet"),
     UniqueConstraint("os_id", "version_id", "codename", "pretty"),
     comment="a release of a distribution",
 )
