@@ -32,7 +32,17 @@ from imagecatalog.store.schema.builds import (
     plan,
     succession,
 )
+from imagecatalog.store.schema.clair import (
+    clair_claim,
+    clair_found,
+    clair_image,
+    clair_notice,
+    clair_package,
+    clair_server,
+    clair_statement,
+)
 from imagecatalog.store.schema.columns import Id, Moment, PackedDigest, metadata
+from imagecatalog.store.schema.debmonitor import debmonitor_push, debmonitor_report
 from imagecatalog.store.schema.findings import (
     component,
     component_package,
@@ -86,10 +96,19 @@ __all__ = [
     "build",
     "build_parent",
     "chain",
+    "clair_claim",
+    "clair_found",
+    "clair_image",
+    "clair_notice",
+    "clair_package",
+    "clair_server",
+    "clair_statement",
     "cluster",
     "component",
     "component_package",
     "deferral",
+    "debmonitor_push",
+    "debmonitor_report",
     "distro",
     "epss",
     "exploited",
