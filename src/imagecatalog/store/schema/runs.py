@@ -12,6 +12,7 @@ cluster = Table(
     number(),
     Column("name", Text, nullable=False, unique=True, comment="as configured"),
     Column("last_scan", Moment, comment="the last scan that was whole"),
+    Column("last_told", Moment, comment="when DebMonitor's feeder last told what runs in it"),
     comment="a Kubernetes cluster",
 )
 
@@ -44,6 +45,7 @@ run = Table(
         "seen", Moment, nullable=False, comment="last seen; while open, the cluster's last scan"
     ),
     Column("until", Moment, comment="first scan that no longer saw it; null: still runs"),
+    Column("origin", Text, comment="who told of it beside scans; null: a scan of pods"),
     Index(None, "until", "run_image_id", "cluster_id"),
     Index(None, "cluster_id", "until"),
     comment="a container that runs or ran, as an interval",
