@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
 import time
-from pathlib import Path
 
-from msgspec.structs import replace
-
-from benchmarks.filling import NOW, fill
-from benchmarks.fleet import Fleet
+from benchmarks.filling import NOW, RUNNING, borrow
 from benchmarks.questions import measure_with_processor
-from imagecatalog.catalog import timeline
 from imagecatalog.config import Settings
-from imagecatalog.domain.apt import ReleaseFacts
 from imagecatalog.domain.plans import PlanQuestion
-from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.matching import updates
 from imagecatalog.planning.following import follow_plans, save_plan
 from imagecatalog.planning.plan import make_plan
-from imagecatalog.store import apt
-from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.engine import Catalog
 
-RUNNING = 3000
-"""Distinct images that run."""
 LIMIT = 2.0
 """Seconds that a plan may take."""
 _ROUNDS = 10
@@ -33,53 +20,9 @@ _ROUNDS = 10
 def run(sizes: list[int]) -> None:
     """Print the figures of each size."""
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            catalog, seconds = _prepare(Path(folder) / "catalog.sqlite", size)
-            print(
-                f"\nplan, {size:,} images, {RUNNING:,} of them running (filled in {seconds:.0f} s)"
-            )
+        with borrow(size) as (catalog, _):
+            print(f"\nplan, {size:,} images, {RUNNING:,} of them running")
             _measure_all(catalog)
-            catalog.close()
-
-
-def _prepare(path: Path, size: int) -> tuple[Catalog, float]:
-    fleet = Fleet(size)
-    catalog, seconds = fill(path, fleet)
-    chosen = random.Random(3).sample(list(fleet.images()), min(RUNNING, size))
-    containers = [
-        RunningContainer(
-            f"team-{position % 40}",
-            f"Deployment/app-{position}",
-            f"app-{position}",
-            "main",
-            "container",
-            f"{image.repository}:{image.tag}",
-            f"{image.repository}@{image.digest}",
-        )
-        for position, image in enumerate(chosen)
-    ]
-    with catalog.write() as c:
-        timeline.observe(c, "north", containers, at=NOW)
-        _offer(c, fleet)
-        updates.judge(c)
-    return catalog, seconds
-
-
-def _offer(c: Connection, fleet: Fleet) -> None:
-    """Have the archives offer a version newer than any image has of each tenth package."""
-    newest = [
-        replace(package, version=f"{package.version}+fix") if position % 10 == 0 else package
-        for position, package in enumerate(sorted(fleet.newest()))
-    ]
-    for position, source in enumerate(fleet.setup.sources):
-        number = apt.put_release(
-            c, source.uri, source.suite, updates.trust_of(source, ()), tried=NOW
-        )
-        index = apt.put_index(c, f"planning {position}", newest[position::2])
-        apt.point_indices(c, number, [apt.IndexRow("main", "amd64", index, None, None)])
-        label = "Debian-Security" if position else "Debian"
-        facts = ReleaseFacts(label=label, codename=source.suite)
-        apt.save_release(c, number, good=NOW, problem=None, facts=facts, state="{}")
 
 
 def _measure_all(catalog: Catalog) -> None:

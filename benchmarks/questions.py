@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.filling import NOW, fill, fill_bare, run_some
+from benchmarks.filling import NOW, fill_bare, ingest_fleet, run_some
 from benchmarks.fleet import Fleet
 from imagecatalog.planning.staleness import outdated, overview
-from imagecatalog.store.engine import Catalog
+from imagecatalog.store.engine import Catalog, initialise
 from imagecatalog.store.holders import list_holders
 
 _ROUNDS = 60
@@ -75,8 +75,10 @@ def run(sizes: list[int]) -> None:
             edges = sum(len(image.contents.packages or ()) for image in fleet.images())
             bare = fill_bare(Path(folder, "bare.sqlite"), fleet)
             path = Path(folder, "catalog.sqlite")
-            catalog, ours = fill(path, fleet)
-            run_some(catalog, fleet)
+            initialise(str(path))
+            catalog = Catalog.open(str(path))
+            ours = ingest_fleet(catalog, fleet)
+            run_some(catalog, fleet, 500, replicas=10)
             print(f"\n{size:,} image versions, {edges / size:.0f} packages each")
             print(
                 f"  ingest an image      {ours / size * 1e3:8.2f} ms"
