@@ -35,6 +35,7 @@ _SEPARATED = frozenset({"composer", "github", "golang", "maven", "npm", "swift"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _DEB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _EPOCH = re.compile(r"[0-9]{1,9}")
+_DASHES = re.compile(r"[-_.]+")
 _SOURCE_RPM = re.compile(r"(.+)-([^-]+-[^-]+)\.(?:no)?src\.rpm")
 
 
@@ -50,7 +51,11 @@ class Purl(Struct, frozen=True):
 
 @lru_cache(maxsize=8192)
 def parse_purl(text: str) -> Purl:
-    """The parts of a package URL; raises ``BadName``. Do not change its ``qualifiers``."""
+    """The parts of a package URL; raises ``BadName``. Do not change its ``qualifiers``.
+
+    A module of Go is named in full: tools write all behind its third part as a subpath, which
+    other tools have for a package within the module, and then say so by the qualifier ``type``.
+    """
     if len(text) > LIMIT:
         raise BadName(f"{text[:80]!r}… is longer than {LIMIT} characters")
     try:
@@ -58,7 +63,11 @@ def parse_purl(text: str) -> Purl:
     except ValueError as error:
         raise BadName(f"{text[:120]!r} is not a package URL") from error
     kind = _OTHER_NAMES.get(purl.type, purl.type)
-    return Purl(kind, purl.namespace, purl.name, purl.version, dict(purl.qualifiers or {}))
+    qualifiers = dict(purl.qualifiers or {})
+    name = purl.name
+    if kind == "golang" and purl.subpath and qualifiers.get("type") != "package":
+        name = f"{name}/{purl.subpath}"
+    return Purl(kind, purl.namespace, name, purl.version, qualifiers)
 
 
 def make_package(purl: Purl, version: str | None = None, source: str | None = None) -> Package:
@@ -110,9 +119,16 @@ def format_purl(package: Package, distro: Distro | None = None) -> str:
 
 def package_name(purl: Purl) -> str:
     """The name as its ecosystem writes it: ``group:artifact``, ``@scope/name``, ``libssl3``."""
+    if purl.type == "pypi":
+        return normalise_pypi(purl.name)
     if purl.namespace is None or purl.type in SYSTEM_TYPES:
         return purl.name
     return purl.namespace + _SEPARATORS.get(purl.type, "/") + purl.name
+
+
+def normalise_pypi(name: str) -> str:
+    """The one name that Python's index has for all ways to write it (PEP 503)."""
+    return _DASHES.sub("-", name).lower()
 
 
 def make_distro(distro_id: str, version: str | None, codename: str | None = None) -> Distro:

@@ -6,9 +6,9 @@ import re
 
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.formats.found import Found
+from imagecatalog.formats.purl import normalise_pypi
 
 _FIELD = re.compile(rb"(name|version)[ \t]*:[ \t]*(.*)", re.IGNORECASE)
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 def parse_metadata(data: bytes, where: str) -> PackageDatabase:
@@ -23,6 +23,6 @@ def parse_metadata(data: bytes, where: str) -> PackageDatabase:
         if match := _FIELD.fullmatch(line):
             fields.setdefault(match[1].lower(), match[2].decode(errors="replace").strip())
     found = Found(where)
-    name = _SEPARATORS.sub("-", fields.get(b"name", "")).lower()
+    name = normalise_pypi(fields.get(b"name", ""))
     found.add("pypi", name, fields.get(b"version", ""))
     return found.database()

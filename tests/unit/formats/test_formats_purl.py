@@ -82,7 +82,7 @@ def test_what_is_none_is_refused(text: str) -> None:
             Package("npm", "@angular/core", "12.0.0", "", "@angular/core", "12.0.0"),
         ),
         (
-            "pkg:golang/github.com/moby/buildkit@v0.16.0#solver",
+            "pkg:golang/github.com/moby/buildkit@v0.16.0?type=package#solver",
             Package(
                 "golang",
                 "github.com/moby/buildkit",
@@ -91,6 +91,51 @@ def test_what_is_none_is_refused(text: str) -> None:
                 "github.com/moby/buildkit",
                 "v0.16.0",
             ),
+        ),
+        *(
+            (
+                text,
+                Package(
+                    "golang",
+                    "github.com/go-git/go-git/v5",
+                    "v5.4.2",
+                    "",
+                    "github.com/go-git/go-git/v5",
+                    "v5.4.2",
+                ),
+            )
+            for text in (
+                "pkg:golang/github.com/go-git/go-git/v5@v5.4.2",
+                "pkg:golang/github.com/go-git/go-git@v5.4.2#v5",
+                "pkg:golang/github.com%2Fgo-git%2Fgo-git%2Fv5@v5.4.2?type=module",
+            )
+        ),
+        (
+            "pkg:golang/cloud.google.com/go/compute@v0.3.0#Metadata/x",
+            Package(
+                "golang",
+                "cloud.google.com/go/compute/Metadata/x",
+                "v0.3.0",
+                "",
+                "cloud.google.com/go/compute/Metadata/x",
+                "v0.3.0",
+            ),
+        ),
+        (
+            "pkg:golang/stdlib@1.22.1",
+            Package("golang", "stdlib", "1.22.1", "", "stdlib", "1.22.1"),
+        ),
+        (
+            "pkg:pypi/Zope.Interface@6",
+            Package("pypi", "zope-interface", "6", "", "zope-interface", "6"),
+        ),
+        (
+            "pkg:gem/nokogiri@1.15.4?platform=x86_64-linux",
+            Package("gem", "nokogiri", "1.15.4", "", "nokogiri", "1.15.4"),
+        ),
+        (
+            "pkg:cargo/Inflector@0.11.4",
+            Package("cargo", "Inflector", "0.11.4", "", "Inflector", "0.11.4"),
         ),
         (
             "pkg:pypi/Flask_Login@0.6",

@@ -21,6 +21,7 @@ from imagecatalog.domain.builds import Build, Parent
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Digest, Reference
 from imagecatalog.errors import BadName, InvalidBody
+from imagecatalog.formats.purl import normalise_pypi
 from imagecatalog.versions import deb
 from imagecatalog.web.api.bodies import (
     BUILD,
@@ -310,15 +311,19 @@ def _as_packages(told: Sequence[PackageBody] | None) -> tuple[Package, ...] | No
         [
             Package(
                 one.get("type", "deb"),
-                one["name"],
+                name := _name(one),
                 one["version"],
                 one.get("arch") or "",
-                one.get("source") or one["name"],
+                one.get("source") or name,
                 one.get("source_version") or _source_version(one),
             )
             for one in told
         ]
     )
+
+
+def _name(told: PackageBody) -> str:
+    return normalise_pypi(told["name"]) if told.get("type") == "pypi" else told["name"]
 
 
 def _source_version(told: PackageBody) -> str:
