@@ -17,7 +17,7 @@ vex_statement = Table(
     Column(
         "status", Text, nullable=False, comment="not_affected, affected, fixed, under_investigation"
     ),
-    Column("justification", Text, comment="as OpenVEX names them"),
+    Column("justification", Text, comment="why, in the word of its format"),
     Column("statement", Text, comment="the author's words"),
     Column("issued", Moment, comment="when it was said; the latest counts"),
     Column("expires", Moment, comment="until when it counts; null: until withdrawn"),
@@ -27,7 +27,9 @@ vex_statement = Table(
     Column("type", Text, comment="purl type of the package meant; null: any package"),
     Column("namespace", Text, comment="purl namespace of the package meant"),
     Column("name", Text, comment="the package meant"),
-    Column("version", Text, comment="its version; null: any"),
+    Column("version", Text, comment="its version, or a range as vers:…; null: any"),
+    Column("scope", Text, comment="the distribution's release meant; null: any"),
+    Column("within", Text, comment="what else it is meant in, which no image tells; null: nothing"),
     Index(None, "feed", "part"),
     comment="what a VEX document says of a fault in a product",
 )

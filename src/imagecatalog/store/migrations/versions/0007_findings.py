@@ -238,7 +238,9 @@ def upgrade() -> None:
             nullable=False,
             comment="not_affected, affected, fixed, under_investigation",
         ),
-        sa.Column("justification", sa.Text(), nullable=True, comment="as OpenVEX names them"),
+        sa.Column(
+            "justification", sa.Text(), nullable=True, comment="why, in the word of its format"
+        ),
         sa.Column("statement", sa.Text(), nullable=True, comment="the author's words"),
         sa.Column(
             "issued",
@@ -270,7 +272,21 @@ def upgrade() -> None:
             "namespace", sa.Text(), nullable=True, comment="purl namespace of the package meant"
         ),
         sa.Column("name", sa.Text(), nullable=True, comment="the package meant"),
-        sa.Column("version", sa.Text(), nullable=True, comment="its version; null: any"),
+        sa.Column(
+            "version",
+            sa.Text(),
+            nullable=True,
+            comment="its version, or a range as vers:…; null: any",
+        ),
+        sa.Column(
+            "scope", sa.Text(), nullable=True, comment="the distribution's release meant; null: any"
+        ),
+        sa.Column(
+            "within",
+            sa.Text(),
+            nullable=True,
+            comment="what else it is meant in, which no image tells; null: nothing",
+        ),
         sa.ForeignKeyConstraint(
             ["advisory_id"], ["advisory.id"], name=op.f("fk_vex_statement_advisory_id")
         ),
