@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, LargeBinary, Table, Text
 
-from imagecatalog.store.schema.columns import Moment, metadata, number, to
+from imagecatalog.store.schema.columns import Exact, Moment, metadata, number, to
 
 debmonitor_report = Table(
     "debmonitor_report",
     metadata,
     number(),
-    Column("name", Text, nullable=False, unique=True, comment="registry/path:tag as it was told"),
+    Column("name", Exact, nullable=False, unique=True, comment="registry/path:tag as it was told"),
     to("manifest_id", "manifest.id", "what the name meant; null: not met yet", index=True),
     Column("os", Text, nullable=False, comment="as it was told, such as Debian 12"),
     Column("told_by", Text, nullable=False, comment="whose token or certificate"),

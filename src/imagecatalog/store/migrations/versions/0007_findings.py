@@ -595,7 +595,12 @@ def _make_debmonitor() -> None:
     op.create_table(
         "debmonitor_report",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("name", sa.Text(), nullable=False, comment="registry/path:tag as it was told"),
+        sa.Column(
+            "name",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+            comment="registry/path:tag as it was told",
+        ),
         sa.Column(
             "manifest_id", _ID, nullable=True, comment="what the name meant; null: not met yet"
         ),
