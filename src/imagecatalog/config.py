@@ -6,13 +6,14 @@ directory; ``~`` is the home of who runs us. Printing settings shows no password
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -75,14 +76,48 @@ class PlanSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where Clair is and the key that signs our requests (base64, or ``file:`` of it)."""
+    """Where Clair is, how it knows us, and which images it is handed."""
 
     url: str
     psk: str | None = None
+    """The key that signs our requests and its notifier's: base64, or ``file:`` of it."""
+    issuer: str = "imagecatalog"
+    """By which name Clair's list of issuers has us."""
+    ca: str | None = None
+    """PEM file of the authority that signed its certificate."""
+    images: Literal["running", "all"] = "running"
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    """Images that it indexes for us at the same time."""
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 7
+    """So long it keeps an image that is no longer wanted."""
+
+    def read_key(self) -> bytes | None:
+        """The key itself, None where none is set; raises ConfigError, which does not show it."""
+        if self.psk is None:
+            return None
+        text, where = self.psk, "clair.psk"
+        if text.startswith("file:"):
+            where = text.removeprefix("file:").removeprefix("//")
+            try:
+                with Path(where).open("rb") as stream:
+                    text = stream.read(MAX_FILE).decode("ascii", "replace").strip()
+            except OSError as problem:
+                raise ConfigError(
+                    f"clair.psk: {where} cannot be read: {problem.strerror or problem}"
+                ) from None
+        try:
+            key = base64.b64decode(text, validate=True)
+        except ValueError:
+            key = b""
+        if not key:
+            raise ConfigError(
+                f"{where} holds no key", hint="it is the base64 text of Clair's auth.psk.key"
+            )
+        return key
 
     def __repr__(self) -> str:
         psk = self.psk if self.psk is None or self.psk.startswith("file:") else "***"
-        return f"ClairSetting(url={self.url!r}, psk={psk!r})"
+        return f"ClairSetting(url={self.url!r}, psk={psk!r}, images={self.images!r})"
 
 
 class ApiSetting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -311,6 +346,7 @@ def _check_file(file: _File, path: Path) -> _File:
         database=_check_database(file.database, f"{path}: database", base),
         cluster=_check_clusters(clusters, f"{path}: cluster"),
         registry=tuple(_rooted(registry, base) for registry in file.registry),
+        clair=file.clair and _check_clair(file.clair, f"{path}: clair", base),
         apt=msgspec.structs.replace(
             file.apt, keyrings=tuple(_path(k, base) for k in file.apt.keyrings)
         ),
@@ -323,6 +359,23 @@ def _rooted(registry: RegistrySetting, base: Path) -> RegistrySetting:
         ca=registry.ca and _path(registry.ca, base),
         password_file=registry.password_file and _path(registry.password_file, base),
     )
+
+
+def _check_clair(clair: ClairSetting, where: str, base: Path) -> ClairSetting:
+    try:
+        url = urlsplit(clair.url)
+        is_fine = url.scheme in ("https", "http") and bool(url.hostname) and "@" not in url.netloc
+    except ValueError:
+        is_fine = False
+    if not is_fine:
+        raise ConfigError(
+            f"{where}.url: {hide_secrets(clair.url)!r} is not the address of a Clair",
+            hint="write http://clair.example.org:6060; it knows us by psk",
+        )
+    psk = clair.psk
+    if psk is not None and psk.startswith("file:") and not psk.startswith("file://"):
+        psk = f"file:{_path(psk.removeprefix('file:'), base)}"
+    return msgspec.structs.replace(clair, psk=psk, ca=clair.ca and _path(clair.ca, base))
 
 
 def _check_registry(registry: RegistrySetting, where: str) -> None:

@@ -79,7 +79,7 @@ class Download(Struct, frozen=True):
 class Http:
     """A thread-safe client; ``ca`` is a PEM file trusted beside the system's authorities.
 
-    ``get``, ``head``, ``post``, ``send`` and ``stream`` follow redirects (never from https to http, and with
+    ``get``, ``head``, ``post``, ``send``, ``delete`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
     raise for a final status from 300 (but 304) unless it is in ``allow``: ``AccessDenied`` 401 and 403,
     ``Missing`` 404 and 410, ``RateLimited`` 429, ``SourceUnavailable`` for the rest.
@@ -156,6 +156,18 @@ class Http:
         """Post bytes; as they may be sent again, only what may safely be repeated belongs here."""
         request = self._request("POST", url, headers, body=body)
         return self._persist(request, lambda: self._fetch(request, max_bytes, allow))
+
+    def delete(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        allow: Collection[int] = (),
+    ) -> Answer:
+        """Have what lies there deleted, or what the body lists."""
+        request = self._request("DELETE", url, headers, body=body)
+        return self._persist(request, lambda: self._fetch(request, BODY_LIMIT, allow))
 
     @contextmanager
     def stream(

@@ -181,6 +181,20 @@ class Registry:
             return False
         return True
 
+    def share_blobs(self, repository: str, digest: Digest) -> tuple[str, dict[str, str]]:
+        """The address that blobs lie below, and the headers that open it, for another to read them.
+
+        The manifest is asked for, so that one that is gone raises ``Missing``; where a token is
+        wanted, it is a fresh one.
+        """
+        path = self._path(repository)
+        address, scope = f"/v2/{path}/manifests/{digest}", _pull(path)
+        answer = self._http.head(self._base + address, _ACCEPT, allow=(401,))
+        if answer.status == 401:
+            self._authorization.renew(answer.headers, scope)
+            self._ask("HEAD", address, scope)
+        return f"{self._base}/v2/{path}/blobs/", self._authorization.headers(scope)
+
     @contextmanager
     def blob(self, repository: str, blob: Descriptor) -> Iterator[BinaryIO]:
         """The blob's bytes; a connection that breaks is taken up again where it broke."""
