@@ -35,3 +35,8 @@ def configured_setups(settings: Settings) -> dict[tuple[str, str], AptSetup]:
         for platform, architecture in _ARCHITECTURES.items():
             setups[release, platform] = AptSetup((architecture,), sources)
     return setups
+
+
+def dpkg_architecture(platform: str | None) -> str | None:
+    """How dpkg names the architecture of ``os/architecture``; None where that is not known."""
+    return _ARCHITECTURES.get((platform or "").partition("/")[2].partition("/")[0])

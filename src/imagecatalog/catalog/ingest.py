@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from imagecatalog.catalog import builds
 from imagecatalog.catalog.configured import ConfiguredSetups
+from imagecatalog.catalog.debmonitor import settle_reports
 from imagecatalog.catalog.inventories import apply_inventories
 from imagecatalog.domain.contents import ImageContents, LayerReading
 from imagecatalog.domain.images import ImageConfig, ImageManifest
@@ -163,10 +164,11 @@ def record_repository(
 ) -> None:
     """Write what a repository holds now: its tags, and which manifests came and went.
 
-    Names that builds told and that waited for its tags are settled.
+    Names that builds and DebMonitor's clients told and that waited for its tags are settled.
     """
     number = repositories.put_repository(c, name)
     repositories.mark_present(c, number, present)
     repositories.mark_gone(c, number, gone, now=now)
     repositories.point_tags(c, number, tags, now=now)
+    settle_reports(c, name, configured=configured or {}, now=now)
     builds.settle_names(c, name, configured=configured or {}, now=now)

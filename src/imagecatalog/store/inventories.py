@@ -18,6 +18,7 @@ from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_returning
 from imagecatalog.store.images import INDEX, UNREAD
 from imagecatalog.store.schema import (
+    debmonitor_report,
     distro,
     index_member,
     inventory,
@@ -331,6 +332,8 @@ def drop_phantoms(c: Connection, configs: Collection[Digest]) -> None:
         c.execute(manifest_label.delete().where(manifest_label.c.manifest_id.in_(batch)))
         follows = [succession.c[name].in_(batch) for name in ("manifest_id", "newer_id", "base_id")]
         c.execute(succession.delete().where(or_(*follows)))
+        reported = debmonitor_report.c.manifest_id.in_(batch)
+        c.execute(update(debmonitor_report).where(reported).values(manifest_id=None))
         c.execute(manifest.delete().where(manifest.c.id.in_(batch)))
 
 

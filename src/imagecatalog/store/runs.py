@@ -82,11 +82,11 @@ def record_scan(
     A scan not newer than the last one changes nothing of what runs. Containers the scan did not
     see end at ``at``; the others go on.
     """
-    number, last = _put_cluster(c, name)
+    number, last = put_cluster(c, name)
     items = set(containers)
     if last is not None and at <= last:
         return len(items), 0, 0
-    images = _put_run_images(c, {(item.image, item.image_id) for item in items})
+    images = put_run_images(c, {(item.image, item.image_id) for item in items})
     found: dict[Key, RunningContainer] = {
         (
             item.namespace,
@@ -129,7 +129,7 @@ def record_scan(
     return len(found), len(new), len(ended)
 
 
-def _put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
+def put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
     """Its id and last whole scan; no other scan of it is taken before this one's end."""
     insert_new(c, cluster, [{"name": name}])
     find = select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)
@@ -137,7 +137,8 @@ def _put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
     return row.id, row.last_scan
 
 
-def _put_run_images(c: Connection, names: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def put_run_images(c: Connection, names: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The numbers of images as runtimes name them (name, what is reported), written where new."""
     insert_new(c, run_image, [{"image": image, "image_id": id_} for image, id_ in sorted(names)])
     found: dict[tuple[str, str], int] = {}
     for batch in batches({image for image, _ in names}):
@@ -261,7 +262,9 @@ def list_runs(
             run.c.since,
             run.c.seen,
             run.c.until,
+            run.c.origin,
             cluster.c.last_scan,
+            cluster.c.last_told,
         )
         .join(cluster, cluster.c.id == run.c.cluster_id)
         .where(*wanted.conditions())
@@ -284,10 +287,16 @@ def list_runs(
             row.kind,
             row.run_image_id,
             row.since,
-            row.last_scan if row.until is None else row.seen,
+            _last_sight(row),
         )
         for row in c.execute(query)
     ]
+
+
+def _last_sight(row: Any) -> datetime:
+    if row.until is not None:
+        return row.seen  # type: ignore[no-any-return]
+    return row.last_scan if row.origin is None else row.last_told  # type: ignore[no-any-return]
 
 
 def _beyond(columns: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> ColumnElement[bool]:
