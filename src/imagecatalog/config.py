@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -34,6 +35,10 @@ FEEDS = ("apt", "debian-tracker", "osv", "alpine-secdb", "kev", "epss", "vex", "
 """Every name that ``[feeds]`` may hold."""
 MAX_FILE = 1 << 20
 
+UNIX_PEER = "unix"
+"""Written instead of an address: whoever comes through a Unix socket."""
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 
@@ -121,9 +126,17 @@ class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ApiSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may read pages and API: anybody, or who has a token."""
+    """Who may read pages and API (anybody, or who has a token), and whose certificates may write."""
 
     reads: Literal["open", "token"] = "open"
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose word on client certificates counts, or ``unix``."""
+    certificate_names: tuple[str, ...] = ()
+    """Common names of client certificates that may register and record as DebMonitor's do."""
+    certificate_header: str = "X-Client-Cert-Subject-DN"
+    """In which a proxy tells the certificate's subject (RFC 4514)."""
+    verified_header: str = "X-Client-Cert-Verify"
+    """In which it tells ``SUCCESS`` of a certificate that it verified."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -333,6 +346,7 @@ def _check_file(file: _File, path: Path) -> _File:
     base = path.absolute().parent
     for index, registry in enumerate(file.registry):
         _check_registry(registry, f"{path}: registry[{index}]")
+    _check_api(file.api, f"{path}: api")
     for index, rule in enumerate(file.line):
         _check_line(rule, f"{path}: line[{index}]")
     clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)
@@ -405,6 +419,21 @@ def _check_registry(registry: RegistrySetting, where: str) -> None:
             raise ConfigError(
                 f"{where}.exclude_tags[{index}]: {pattern!r} is no regular expression: {problem}"
             ) from None
+
+
+def _check_api(api: ApiSetting, where: str) -> None:
+    for index, proxy in enumerate(api.trusted_proxies):
+        try:
+            if proxy != UNIX_PEER:
+                ip_network(proxy)
+        except ValueError as problem:
+            raise ConfigError(
+                f"{where}.trusted_proxies[{index}]: {proxy!r} is no address or network: {problem}",
+                hint=f'write "10.2.0.5", "10.2.0.0/16", or "{UNIX_PEER}" for a Unix socket',
+            ) from None
+    for key in ("certificate_header", "verified_header"):
+        if not _HEADER_NAME.fullmatch(getattr(api, key)):
+            raise ConfigError(f"{where}.{key}: {getattr(api, key)!r} cannot name a header")
 
 
 def _check_line(rule: LineRule, where: str) -> None:
