@@ -5,24 +5,21 @@ The token is looked at before the body is read, the body before the database is 
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Struct
-from starlette.requests import ClientDisconnect
 
 from imagecatalog.catalog.registration import keep_sbom, write_receipt
 from imagecatalog.catalog.tellings import prepare
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
-from imagecatalog.errors import BodyTooLarge, InvalidBody, UnsupportedMediaType, UsageError
 from imagecatalog.formats.sbom import parse_sbom
 from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.web.api.builds import read_build
+from imagecatalog.web.api.received import packed, unpack
 from imagecatalog.web.api.schemas import Name, Text
 from imagecatalog.web.auth import check_coverage, confirm, holder_of
 from imagecatalog.web.http import JSON, PROBLEM, Problem, encode
@@ -35,62 +32,9 @@ SBOM_LIMIT = 50 << 20
 router = APIRouter()
 
 
-def _packed(limit: int) -> Callable[[Request], Awaitable[bytes]]:
-    """A dependency: the body as it came, no longer than the limit."""
-
-    async def read(request: Request) -> bytes:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise UnsupportedMediaType(
-                f"the body is {kind or 'of no type'}, and only JSON is read here",
-                hint="send Content-Type: application/json",
-            )
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:18]) > limit:
-            raise _too_large(limit)
-        parts, size = [], 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                parts.append(chunk)
-        except ClientDisconnect:
-            raise UsageError("the body broke off") from None
-        return b"".join(parts)
-
-    return read
-
-
-def _unpack(request: Request, body: bytes, limit: int) -> bytes:
-    """The body without its content encoding (RFC 9110, 8.4)."""
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise UnsupportedMediaType(
-            f"the content encoding {encoding[:40]!r} is not read here", hint="send gzip, or none"
-        )
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = inflater.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise InvalidBody([("", f"is not gzip, as its Content-Encoding says: {error}")]) from None
-    if len(unpacked) > limit:
-        raise _too_large(limit)
-    if not inflater.eof or inflater.unused_data:
-        said = "ends amid its gzip" if not inflater.eof else "goes on after its gzip"
-        raise InvalidBody([("", said)])
-    return unpacked
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is larger than the {limit} bytes that are read here")
-
-
 Holder = Annotated[TokenRow, Depends(holder_of("register"))]
-BuildBytes = Annotated[bytes, Depends(_packed(BUILD_LIMIT))]
-SbomBytes = Annotated[bytes, Depends(_packed(SBOM_LIMIT))]
+BuildBytes = Annotated[bytes, Depends(packed(BUILD_LIMIT))]
+SbomBytes = Annotated[bytes, Depends(packed(SBOM_LIMIT))]
 
 
 def _documented(
@@ -146,7 +90,7 @@ _SBOM = _documented(
 @router.post("/api/v1/builds", **_BUILD)
 def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Response:
     """Register a build; `image` or `digest` is required, the rest is what the builder knows."""
-    build = read_build(_unpack(request, packed, BUILD_LIMIT))
+    build = read_build(unpack(request, packed, BUILD_LIMIT))
     service = service_of(request)
     now = service.clock()
 
@@ -181,7 +125,7 @@ def upload_sbom(
     subject = Digest.parse(digest)
     service = service_of(request)
     with service.large:
-        inventory = parse_sbom(_unpack(request, packed, SBOM_LIMIT), "the document")
+        inventory = parse_sbom(unpack(request, packed, SBOM_LIMIT), "the document")
     now = service.clock()
     with service.write() as (c, shelf):
         confirm(c, holder, "register", now=now)
