@@ -15,9 +15,11 @@ from imagecatalog.errors import BadDocument, SignatureInvalid
 
 LEEWAY = 15.0
 """Seconds by which the clocks of both sides may differ."""
-LIFETIME = 60.0
-"""Seconds for which what we sign is good, and from which on it was."""
+LIFETIME = 3600.0
+"""Seconds for which what we sign is good: a request and its repetitions may take long."""
 LIMIT = 4096
+_BEFORE = 60
+"""Seconds by which our clock may be ahead of the reader's."""
 
 
 class _Header(Struct):
@@ -42,7 +44,7 @@ _OURS = b'{"alg":"HS256","typ":"JWT"}'
 def sign_token(issuer: str, key: bytes, *, now: datetime) -> str:
     """A token of this issuer that is good around now."""
     at = int(now.timestamp())
-    claims = Claims(iss=issuer, iat=at, nbf=at - int(LIFETIME), exp=at + int(LIFETIME))
+    claims = Claims(iss=issuer, iat=at, nbf=at - _BEFORE, exp=at + int(LIFETIME))
     signed = f"{_write(_OURS)}.{_write(_WRITER.encode(claims))}"
     return f"{signed}.{_write(_sign(signed, key))}"
 
