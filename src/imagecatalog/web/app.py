@@ -25,7 +25,7 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import affected, lineage, plans, read, sboms, write
+from imagecatalog.web.api import affected, hooks, lineage, plans, read, sboms, write
 from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
@@ -97,6 +97,7 @@ def create_asgi_app(
     app.add_exception_handler(Exception, _on_surprise)
     readers = [Depends(require_reader)] if settings.api.reads == "token" else []
     app.include_router(write.router)  # first, for routes are tried in turn and this is asked most
+    app.include_router(hooks.router)
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
