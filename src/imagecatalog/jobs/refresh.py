@@ -10,13 +10,18 @@ from imagecatalog.config import Settings
 from imagecatalog.errors import UsageError
 from imagecatalog.jobs.advisories import refresh_tracker
 from imagecatalog.jobs.archives import refresh_archives
+from imagecatalog.jobs.clair import forget_clair, refresh_clair
 from imagecatalog.jobs.report import Progress, Report, say_nothing
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
 
 _Feed = Callable[..., Report]
 
-FEEDS: Mapping[str, _Feed] = {"apt": refresh_archives, "debian-tracker": refresh_tracker}
+FEEDS: Mapping[str, _Feed] = {
+    "apt": refresh_archives,
+    "debian-tracker": refresh_tracker,
+    "clair": refresh_clair,
+}
 """The feeds of this release, by name."""
 
 
@@ -33,7 +38,9 @@ def refresh(
     if unknown:
         raise UsageError(f"there is no feed {unknown[0]!r}", hint=f"known: {', '.join(FEEDS)}")
     report = Report()
-    for name in feeds or [name for name in FEEDS if settings.feeds.get(name) is not False]:
+    if settings.clair is None:
+        forget_clair(catalog)
+    for name in feeds or list_feeds(settings):
         at, started = now(), time.monotonic()
         found = FEEDS[name](catalog, settings, now=now, progress=progress)
         errors = "; ".join(f"{failure.subject}: {failure.message}" for failure in found.failed[:3])
@@ -49,3 +56,9 @@ def refresh(
             )
         report += found
     return report
+
+
+def list_feeds(settings: Settings) -> list[str]:
+    """The feeds that the settings do not switch off; Clair where one is configured."""
+    names = [name for name in FEEDS if settings.feeds.get(name) is not False]
+    return [name for name in names if name != "clair" or settings.clair is not None]

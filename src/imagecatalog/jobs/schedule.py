@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from imagecatalog.config import Settings
 from imagecatalog.errors import CatalogError
+from imagecatalog.jobs.clair import has_notices
 from imagecatalog.jobs.record import record
-from imagecatalog.jobs.refresh import refresh
+from imagecatalog.jobs.refresh import list_feeds, refresh
 from imagecatalog.jobs.report import Report
 from imagecatalog.jobs.sync import sync
 from imagecatalog.store import health
@@ -29,6 +30,8 @@ class Job(Struct, frozen=True):
     name: str
     every: timedelta
     run: Callable[[], Report]
+    is_asked_for: Callable[[], bool] = lambda: False
+    """Whether there is something that should not wait for its time."""
 
 
 def utc_now() -> datetime:
@@ -47,7 +50,25 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
         jobs.append(
             Job("record", timedelta(hours=1), lambda: record(catalog, settings, now=utc_now))
         )
-    jobs.append(Job("refresh", timedelta(hours=1), lambda: refresh(catalog, settings, now=utc_now)))
+    feeds = list_feeds(settings)
+    if "clair" in feeds:
+        feeds.remove("clair")
+        jobs.append(
+            Job(
+                "clair",
+                timedelta(hours=1),
+                lambda: refresh(catalog, settings, ["clair"], now=utc_now),
+                lambda: has_notices(catalog, now=utc_now()),
+            )
+        )
+    if feeds:
+        jobs.append(
+            Job(
+                "refresh",
+                timedelta(hours=1),
+                lambda: refresh(catalog, settings, feeds, now=utc_now),
+            )
+        )
     return jobs
 
 
@@ -73,10 +94,19 @@ class Scheduler:
         due = {job.name: self._first_run(job) for job in self._jobs}
         while not self._stopping.is_set():
             for job in self._jobs:
-                if due[job.name] <= utc_now() and not self._stopping.is_set():
+                if self._stopping.is_set():
+                    break
+                if due[job.name] <= utc_now() or self._is_asked_for(job):
                     due[job.name] = utc_now() + job.every
                     self._run_job(job, due[job.name])
             self._stopping.wait(_LOOK_EVERY)
+
+    def _is_asked_for(self, job: Job) -> bool:
+        try:
+            return job.is_asked_for()
+        except CatalogError as error:
+            _log.error("job %s: %s", job.name, error.message)
+            return False
 
     def _first_run(self, job: Job) -> datetime:
         try:
