@@ -1,0 +1,131 @@
+"""Deferrals: faults that somebody decided to live with for a while. No row is ever deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from imagecatalog.domain.suppressions import DeferralItem, DeferralState, check_fault
+from imagecatalog.errors import NotFound
+from imagecatalog.store.dialect import insert_returning
+from imagecatalog.store.schema import advisory, deferral
+
+SHOWN_AFTER = timedelta(days=30)
+"""For how long one that is over is listed beside those in force."""
+LARGEST = 1 << 62
+
+_ITEMS = (
+    select(deferral, advisory.c.name)
+    .join(advisory, advisory.c.id == deferral.c.advisory_id)
+    .order_by(deferral.c.expires, deferral.c.id)
+)
+
+
+def find_fault(c: Connection, name: str) -> tuple[int, str]:
+    """The number and the name of a fault; raises BadName, and NotFound where no feed tells of it."""
+    wanted = check_fault(name)
+    query = select(advisory.c.id, advisory.c.name).where(
+        advisory.c.name.in_({wanted, name.strip(), wanted.upper()})
+    )
+    row = c.execute(query.order_by(advisory.c.name).limit(1)).first()
+    if row is None:
+        raise NotFound(
+            f"no feed tells of {wanted}",
+            hint="is it written right? imagecatalog refresh brings the feeds up to date",
+        )
+    return row.id, row.name
+
+
+def add_deferral(
+    c: Connection,
+    advisory_id: int,
+    *,
+    package: str | None,
+    image: str | None,
+    why: str,
+    by: str,
+    until: datetime,
+    now: datetime,
+) -> DeferralItem:
+    """Write a deferral."""
+    row = {
+        "advisory_id": advisory_id,
+        "package": package,
+        "image": image,
+        "why": why,
+        "made_by": by,
+        "made_at": now,
+        "expires": until,
+    }
+    number = insert_returning(c, deferral, [row], deferral.c.id)[0].id
+    return get_deferral(c, number, now=now)
+
+
+def get_deferral(c: Connection, number: int, *, now: datetime) -> DeferralItem:
+    """A deferral, in force or not; raises NotFound."""
+    row = None
+    if 0 < number < LARGEST:
+        row = c.execute(_ITEMS.where(deferral.c.id == number)).first()
+    if row is None:
+        raise NotFound(f"there is no deferral {number}", hint="see: imagecatalog deferrals --all")
+    return _item(row, now)
+
+
+def withdraw_deferral(
+    c: Connection, number: int, *, by: str, now: datetime
+) -> tuple[DeferralItem, bool]:
+    """Take a deferral back; False where it was in force no more. Raises NotFound."""
+    found = get_deferral(c, number, now=now)
+    if found.state != "active":
+        return found, False
+    c.execute(
+        deferral.update()
+        .where(deferral.c.id == number, deferral.c.withdrawn_at.is_(None))
+        .values(withdrawn_by=by, withdrawn_at=now)
+    )
+    return get_deferral(c, number, now=now), True
+
+
+def list_deferrals(
+    c: Connection,
+    *,
+    now: datetime,
+    advisories: Collection[int] | None = None,
+    all_states: bool = False,
+) -> tuple[DeferralItem, ...]:
+    """Those in force by when they end, then those that ended within a month, or all."""
+    query = _ITEMS
+    if advisories is not None:
+        query = query.where(deferral.c.advisory_id.in_(sorted(advisories)))
+    if not all_states:
+        since = now - SHOWN_AFTER
+        query = query.where(
+            deferral.c.expires > since,
+            or_(deferral.c.withdrawn_at.is_(None), deferral.c.withdrawn_at > since),
+        )
+    items = [_item(row, now) for row in c.execute(query)]
+    return tuple(sorted(items, key=lambda item: item.state != "active"))
+
+
+def _item(row: Any, now: datetime) -> DeferralItem:
+    state: DeferralState = "active"
+    if row.withdrawn_at is not None:
+        state = "withdrawn"
+    elif row.expires <= now:
+        state = "expired"
+    return DeferralItem(
+        id=row.id,
+        advisory=row.name,
+        package=row.package,
+        image=row.image,
+        why=row.why,
+        by=row.made_by,
+        since=row.made_at,
+        until=row.expires,
+        state=state,
+        withdrawn_by=row.withdrawn_by,
+        withdrawn=row.withdrawn_at,
+    )
