@@ -156,6 +156,8 @@ def refresh(
         raise UsageError(
             "apt is many archives and not one file", hint="map them under [apt.mirrors]"
         )
+    if any(name == "clair" for name, _ in files):
+        raise UsageError("clair is a server and no file", hint="write its address into [clair]")
     addresses: dict[str, str | bool] = {
         name: path.absolute().as_uri() + ("/" if path.is_dir() else "") for name, path in files
     }
