@@ -41,3 +41,25 @@ class SbomReceipt(Struct, frozen=True, kw_only=True):
     """What of it was not understood."""
     url: str
     """Path of the image's page."""
+
+
+class ImageError(Struct, frozen=True, kw_only=True):
+    """What of a cluster's update was not taken."""
+
+    image: str
+    cluster: str
+    namespace: str
+    """Empty: it is about the image as a whole."""
+    error: str
+    pointer: str
+    """Its place in the body (RFC 6901)."""
+
+
+class ClusterReceipt(Struct, frozen=True, kw_only=True):
+    """What became of an update of what runs in a cluster, as DebMonitor answers it."""
+
+    missing: list[str]
+    """Names of images that nobody told of yet and no sync met; they run all the same."""
+    errors: list[ImageError]
+    """What was not taken; at most 100 are told."""
+    success: bool

@@ -25,8 +25,9 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import affected, hooks, lineage, plans, read, sboms, write
+from imagecatalog.web.api import affected, debmonitor, hooks, lineage, plans, read, sboms, write
 from imagecatalog.web.api.bodies import describe_bodies
+from imagecatalog.web.api.debmonitor_bodies import describe_debmonitor
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
 from imagecatalog.web.http import (
@@ -98,6 +99,7 @@ def create_asgi_app(
     readers = [Depends(require_reader)] if settings.api.reads == "token" else []
     app.include_router(write.router)  # first, for routes are tried in turn and this is asked most
     app.include_router(hooks.router)
+    app.include_router(debmonitor.router)
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
@@ -136,7 +138,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(describe_answers() | describe_bodies())
+        schemas.update(describe_answers() | describe_bodies() | describe_debmonitor())
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {

@@ -38,7 +38,9 @@ _TRUSTED_SECONDS = 60.0
 _HOLDERS_KEPT = 1000
 
 
-def holder_of(scope: Scope) -> Callable[[Request], Awaitable[TokenRow]]:
+def holder_of(
+    scope: Scope, *, may_be_basic: bool = False
+) -> Callable[[Request], Awaitable[TokenRow]]:
     """A dependency of who writes: the token of the request, which has the scope.
 
     It raises ``Unauthorized`` and its children, or ``Forbidden``. A token met within the last
@@ -49,7 +51,7 @@ def holder_of(scope: Scope) -> Callable[[Request], Awaitable[TokenRow]]:
     async def find(request: Request) -> TokenRow:
         """The token of this request."""
         service = service_of(request)
-        key = hash_secret(_read_secret(request, may_be_basic=False))
+        key = hash_secret(_read_secret(request, may_be_basic=may_be_basic))
         met, row = service.holders.get(key, (0.0, None))
         if row is None or time.monotonic() - met > _TRUSTED_SECONDS:
             row = await run_in_threadpool(_find, service, key)
@@ -154,7 +156,10 @@ def challenge(error: CatalogError) -> dict[str, str]:
 
 
 def _read_secret(request: Request, *, may_be_basic: bool) -> str:
-    """The secret that is shown. Browsers repeat Basic by themselves, so nothing is written by it."""
+    """The secret that is shown.
+
+    Browsers repeat Basic by themselves, so by it is only written what no page can have them send.
+    """
     scheme, _, rest = request.headers.get("authorization", "")[:_HEADER_LIMIT].partition(" ")
     secret = ""
     if scheme.lower() == "bearer":

@@ -165,6 +165,8 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     plans.Plan,
     plans.PlanSummary,
     receipts.BuildReceipt,
+    receipts.ClusterReceipt,
+    receipts.ImageError,
     receipts.SbomReceipt,
     Problem,
 )
