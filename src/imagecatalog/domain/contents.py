@@ -19,6 +19,10 @@ class PackageDatabase(Struct, frozen=True):
     """``name:arch`` of packages whose selection is ``hold``, sorted."""
     problem: str | None = None
     """A sentence, if a paragraph was broken: the list is then incomplete."""
+    foreign: tuple[Package, ...] = ()
+    """Those of ``packages`` that the distribution did not build."""
+    files: tuple[str, ...] = ()
+    """Files of the distribution's packages that may tell of others within: only while a layer is read."""
 
 
 class LayerEntry(Struct, frozen=True):

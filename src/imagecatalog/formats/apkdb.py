@@ -6,9 +6,14 @@ import io
 
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.formats.found import Found
+from imagecatalog.formats.language_files import may_tell
 
 _FIELDS = frozenset({b"P:", b"V:", b"A:", b"o:"})
 """Name, version, architecture and origin; their letters' case counts."""
+
+
+_PATH = 4096
+"""Bytes of a line that names a folder or file."""
 
 
 def parse_installed(data: bytes, where: str) -> PackageDatabase:
@@ -19,13 +24,20 @@ def parse_installed(data: bytes, where: str) -> PackageDatabase:
     found = Found(where)
     fields: dict[bytes, str] = {}
     seen = False
+    folder = ""
     for line in io.BytesIO(data):
         text = line.rstrip(b"\r\n")
         if not text:
             _add(found, fields, seen=seen)
-            fields, seen = {}, False
+            fields, seen, folder = {}, False, ""
             continue
         seen = True
+        if text[:2] == b"F:":
+            folder = text[2:_PATH].decode(errors="replace")
+        elif text[:2] == b"R:":
+            path = f"{folder}/{text[2:_PATH].decode(errors='replace')}".lstrip("/")
+            if may_tell(path):
+                found.own(path)
         if text[:2] in _FIELDS:
             fields[text[:2]] = text[2:].decode(errors="replace").strip()
     _add(found, fields, seen=seen)

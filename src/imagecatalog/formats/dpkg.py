@@ -14,11 +14,12 @@ from msgspec import Struct
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName
+from imagecatalog.formats.third_party import is_third_party
 from imagecatalog.versions import deb
 
 _LINE = 4096
 """Bytes of a line that we look at: the fields we want are far shorter."""
-_WANTED = frozenset({b"package", b"version", b"architecture", b"source", b"status"})
+_WANTED = frozenset({b"package", b"version", b"architecture", b"source", b"status", b"maintainer"})
 _PROBLEMS_SHOWN = 3
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # as dpkg: more than policy 5.6.1 allows
@@ -55,6 +56,7 @@ def parse_status(stream: BinaryIO, where: str, *, with_status: bool = True) -> P
     """
     installed: dict[tuple[str, str], Package] = {}
     held: set[tuple[str, str]] = set()
+    foreign: set[Package] = set()
     problems: list[str] = []
     for paragraph in _split(stream):
         try:
@@ -66,7 +68,9 @@ def parse_status(stream: BinaryIO, where: str, *, with_status: bool = True) -> P
             installed.pop(identity, None)
             held.discard(identity)
             if is_installed:
-                installed[identity] = _parse_package(paragraph)
+                installed[identity] = package = _parse_package(paragraph)
+                if is_third_party(package.version, paragraph.fields.get(b"maintainer", "")):
+                    foreign.add(package)
             if is_installed and selection == "hold":
                 held.add(identity)
         except (_BrokenError, BadName) as error:
@@ -76,6 +80,7 @@ def parse_status(stream: BinaryIO, where: str, *, with_status: bool = True) -> P
         packages=tuple(sorted(installed.values())),
         held=tuple(sorted(f"{name}:{arch}" for name, arch in held)),
         problem=_sum_up(where, problems),
+        foreign=tuple(sorted(foreign.intersection(installed.values()))),
     )
 
 

@@ -8,6 +8,8 @@ from imagecatalog.errors import BadDocument, BadName
 from imagecatalog.formats.purl import check_package
 
 _PROBLEMS_SHOWN = 3
+FILES_LIMIT = 200_000
+"""Files that are noted of a package database: of what lies beyond, packages within are told twice."""
 
 
 class Found:
@@ -16,6 +18,8 @@ class Found:
     def __init__(self, where: str) -> None:
         self._where = where
         self._packages: set[Package] = set()
+        self._foreign: set[Package] = set()
+        self._files: list[str] = []
         self._problems: list[str] = []
 
     def add(
@@ -26,8 +30,12 @@ class Found:
         *,
         arch: str = "",
         source: tuple[str, str] | None = None,
+        foreign: bool = False,
     ) -> None:
-        """Take a package; ``source`` is its source's name and version, else it is its own."""
+        """Take a package; ``source`` is its source's name and version, else it is its own.
+
+        ``foreign``: the distribution did not build it.
+        """
         source_name, source_version = source or (name, version)
         package = Package(kind, name, version, arch, source_name, source_version)
         try:
@@ -38,6 +46,13 @@ class Found:
             self.fail(error.message)
         else:
             self._packages.add(package)
+            if foreign:
+                self._foreign.add(package)
+
+    def own(self, path: str) -> None:
+        """Take a file that a package of the distribution brought."""
+        if len(self._files) < FILES_LIMIT:
+            self._files.append(path)
 
     def fail(self, problem: str | BadDocument) -> None:
         """Note what could not be read."""
@@ -51,4 +66,9 @@ class Found:
             more = len(self._problems) - _PROBLEMS_SHOWN
             shown = "; ".join(one[:200] for one in self._problems[:_PROBLEMS_SHOWN])
             problem = f"{self._where}: {shown}" + (f"; and {more} more" if more > 0 else "")
-        return PackageDatabase(tuple(sorted(self._packages)), problem=problem)
+        return PackageDatabase(
+            tuple(sorted(self._packages)),
+            problem=problem,
+            foreign=tuple(sorted(self._foreign)),
+            files=tuple(self._files),
+        )

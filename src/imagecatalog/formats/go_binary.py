@@ -132,7 +132,7 @@ def _follow(
             start, length = struct.unpack_from(f"{word}{word[1]}", data, header)
             begin = _locate(segments, start)
             texts.append(data[begin : begin + min(length, _TEXT)])
-    except (struct.error, LookupError):
+    except (struct.error, LookupError, OverflowError):
         return None
     return _check(*texts)
 

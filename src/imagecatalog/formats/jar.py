@@ -1,6 +1,6 @@
 """The libraries in a Java archive: what Maven wrote into it, else its manifest and its name.
 
-Archives within an archive, as in a war or a Spring Boot jar, are looked into one level deep.
+Archives within an archive, as in a war or a Spring Boot jar, are looked into three levels deep.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from collections.abc import Mapping
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.errors import BadDocument
 from imagecatalog.formats.found import Found
+from imagecatalog.formats.language_files import ARCHIVES
 
-ENDINGS = (".jar", ".war", ".ear")
 _ENTRIES = 65_535
 _TEXT = 64 << 10
 """Bytes of a manifest or a ``pom.properties`` that are read."""
 _NESTED = 64 << 20
-"""Bytes of an archive in another."""
+"""Bytes of an archive in another; half as many a level deeper, so that all of them can be held."""
+_DEPTH = 3
 _TOTAL = 256 << 20
 """Bytes that are unpacked of one file."""
 _END = b"PK\5\6"
 _POM = re.compile(r"META-INF/maven/[^/]+/[^/]+/pom\.properties")
+_FOLDER = re.compile(r"META-INF/maven/([^/]+)/([^/]+)/pom\.xml")
 _MANIFEST = "META-INF/MANIFEST.MF"
 _FILE_NAME = re.compile(r"(.+?)-([0-9][A-Za-z0-9.+_-]*)\.[jwe]ar")
 _TITLES = ("Bundle-SymbolicName", "Implementation-Title", "Automatic-Module-Name")
@@ -64,10 +66,10 @@ def _read(data: bytes, where: str, found: Found, budget: list[int], *, depth: in
         _check_size(data, name)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _take(archive, name, found, budget)
-            if depth == 0:
+            if depth < _DEPTH:
                 for info in archive.infolist():
-                    if info.filename.lower().endswith(ENDINGS) and not info.is_dir():
-                        _read_nested(archive, info, found, budget)
+                    if info.filename.lower().endswith(ARCHIVES) and not info.is_dir():
+                        _read_nested(archive, info, found, budget, depth=depth + 1)
     except BadDocument as error:
         found.fail(error)
     except _BROKEN as error:
@@ -85,19 +87,20 @@ def _check_size(data: bytes, name: str) -> None:
 
 
 def _read_nested(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, found: Found, budget: list[int]
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, found: Found, budget: list[int], *, depth: int
 ) -> None:
-    if info.file_size > _NESTED:
+    limit = _NESTED >> depth - 1
+    if info.file_size > limit:
         found.fail(f"{info.filename[:200]}: is too large to be looked into")
         return
     try:
-        data = _unpack(archive, info, _NESTED, budget)
+        data = _unpack(archive, info, limit, budget)
     except BadDocument as error:
         found.fail(error)
     except _BROKEN as error:
         found.fail(f"{info.filename[:200]}: {error}")
     else:
-        _read(data, info.filename, found, budget, depth=1)
+        _read(data, info.filename, found, budget, depth=depth)
 
 
 def _unpack(
@@ -128,19 +131,28 @@ def _take(archive: zipfile.ZipFile, name: str, found: Found, budget: list[int]) 
             known = True
     if not known and _MANIFEST in archive.NameToInfo:
         fields = _read_manifest(_unpack(archive, archive.NameToInfo[_MANIFEST], _TEXT, budget))
-        _take_manifest(fields, name, found)
+        folders = filter(None, (_FOLDER.fullmatch(info.filename) for info in archive.infolist()))
+        coordinates = {f"{match[1]}:{match[2]}" for match in folders}
+        _take_manifest(fields, name, coordinates, found)
 
 
-def _take_manifest(fields: Mapping[str, str], name: str, found: Found) -> None:
-    """The library by the archive's name where that has a version, else by what the manifest says."""
-    if match := _FILE_NAME.fullmatch(name):
-        found.add("maven", match[1], match[2])
-        return
-    title = next((fields[key] for key in _TITLES if fields.get(key)), "")
+def _take_manifest(
+    fields: Mapping[str, str], name: str, coordinates: set[str], found: Found
+) -> None:
+    """The library by the archive's name where that has a version, else by what the manifest says.
+
+    ``coordinates`` are those of the projects whose ``pom.xml`` is within; that of one is its own.
+    """
+    match = _FILE_NAME.fullmatch(name)
+    title = next((fields[key] for key in _TITLES if fields.get(key)), "").partition(";")[0].strip()
     version = next((fields[key] for key in _VERSIONS if fields.get(key)), "")
     stem = name.rpartition(".")[0] or name
+    if match:
+        title, version = match[1], match[2]
+    if len(coordinates) == 1:
+        (title,) = coordinates
     if version:
-        found.add("maven", title.partition(";")[0].strip() or stem, version)
+        found.add("maven", title or stem, version)
 
 
 def _read_properties(data: bytes) -> dict[str, str]:

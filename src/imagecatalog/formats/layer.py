@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from imagecatalog.domain.contents import LayerEntry, PackageDatabase
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries
+from imagecatalog.formats.brought import LIST_LIMIT, Brought, is_brought
 from imagecatalog.formats.dpkg import parse_status
 from imagecatalog.formats.go_binary import ELF, read_program
-from imagecatalog.formats.installed import (
-    DATABASES,
-    RPM_JOURNALS,
-    Language,
-    find_language,
-    hides_packages,
-    is_dull,
-)
+from imagecatalog.formats.installed import DATABASES, RPM_JOURNALS, Language, find_language
+from imagecatalog.formats.language_files import hides_packages, is_dull
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised whenever the same layer would give another reading: layers are then read again."""
 
 _DPKG = ("var/lib/dpkg", "usr/lib/dpkg", "usr/lib/sysimage/dpkg")
 """The database, and where images that keep it read-only link it to."""
 _STATUS_FILES = frozenset(f"{folder}/status" for folder in _DPKG)
-_STATUS_FOLDERS = frozenset(f"{folder}/status.d" for folder in _DPKG)
+_STATUS_FOLDERS = tuple(f"{folder}/status.d" for folder in _DPKG)
+_LISTS = tuple(f"{folder}/info" for folder in _DPKG)
 
 WANTED_FILES = frozenset(
     {
@@ -117,9 +113,10 @@ def read_layer(
     where = f"layer {descriptor.digest}"
     unpacked = Unpacked(stream, where, limits, clock)
     archive = TarReader(unpacked, where)
-    entries = tuple(_Sieve(archive, where, limits).walk())
+    sieve = _Sieve(archive, where, limits)
+    entries = sieve.walk()
     unpacked.drain()
-    return entries
+    return tuple(sieve.settle(entries))
 
 
 class _Sieve:
@@ -128,6 +125,7 @@ class _Sieve:
     def __init__(self, archive: TarReader, where: str, limits: Limits) -> None:
         self._archive, self._where, self._limits = archive, where, limits
         self._total = 0
+        self._brought = Brought(_LISTS, _STATUS_FOLDERS)
 
     def walk(self) -> list[LayerEntry]:
         limits = self._limits
@@ -154,6 +152,15 @@ class _Sieve:
                 )
         return entries
 
+    def settle(self, entries: list[LayerEntry]) -> Iterator[LayerEntry]:
+        """The entries; files that the distribution's packages brought tell of no others within."""
+        files = self._brought.settle()
+        for entry in entries:
+            if entry.database and not is_wanted(entry.path) and is_brought(entry.path, files):
+                yield LayerEntry(entry.path, "file")
+            else:
+                yield entry
+
     def _sift(self, path: str, member: Member) -> LayerEntry | None:
         """A member at a path that is known to matter."""
         if path.rpartition("/")[2].startswith(_WHITEOUT):
@@ -162,6 +169,8 @@ class _Sieve:
             return LayerEntry(path, "directory") if path and path in _ANCESTORS else None
         if (path and path in _ANCESTORS) or is_wanted(path):
             return self._keep(path, member)
+        if member.type == b"0" and not member.sparse and self._brought.is_list(path):
+            self._brought.take_list(path, self._archive.read_part(member, LIST_LIMIT))
         return None
 
     def _search(self, path: str, member: Member) -> LayerEntry | None:
@@ -228,6 +237,7 @@ class _Sieve:
             )
         data = self._archive.read_body(member)
         if database := _parse(path, data):
+            database = self._brought.take_database(database)
             return LayerEntry(path, "file", database=database)
         return LayerEntry(path, "file", data=data)
 

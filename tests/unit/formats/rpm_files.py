@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+from collections.abc import Sequence
 
 NAME, VERSION, RELEASE, EPOCH, ARCH, SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
 
 
-def header(name: str, version: str, release: str, **more: str | int) -> bytes:
-    """The header of a package; ``more``: epoch, arch, source (the source's file)."""
-    tags = {"epoch": EPOCH, "arch": ARCH, "source": SOURCE}
-    fields: list[tuple[int, str | int]] = [(NAME, name), (VERSION, version), (RELEASE, release)]
+VENDOR, FOLDER_OF, FILES, FOLDERS = 1011, 1116, 1117, 1118
+Value = str | int | list[str] | list[int]
+
+
+def header(
+    name: str,
+    version: str,
+    release: str,
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    **more: str | int,
+) -> bytes:
+    """The header of a package; ``more``: epoch, arch, vendor, source (the source's file).
+
+    ``files`` are folders, each with a slash at its end, and names.
+    """
+    tags = {"epoch": EPOCH, "arch": ARCH, "source": SOURCE, "vendor": VENDOR}
+    fields: list[tuple[int, Value]] = [(NAME, name), (VERSION, version), (RELEASE, release)]
     fields += [(tags[key], value) for key, value in more.items()]
+    if files:
+        fields += [
+            (FOLDER_OF, [*range(len(files))]),
+            (FILES, [file for _, file in files]),
+            (FOLDERS, [folder for folder, _ in files]),
+        ]
     entries, data = b"", b""
     for tag, value in fields:
-        if isinstance(value, int):
+        if isinstance(value, list):
+            if isinstance(value[0], int):
+                data += bytes(-len(data) % 4)
+            entries += struct.pack(
+                ">IIII", tag, 4 if isinstance(value[0], int) else 8, len(data), len(value)
+            )
+            for one in value:
+                data += struct.pack(">I", one) if isinstance(one, int) else one.encode() + b"\0"
+        elif isinstance(value, int):
             data += bytes(-len(data) % 4)
             entries += struct.pack(">IIII", tag, 4, len(data), 1)
             data += struct.pack(">I", value)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from imagecatalog.formats import jar
 from imagecatalog.formats.gemspec import parse_gemspec
 from imagecatalog.formats.go_binary import read_program
-from imagecatalog.formats.installed import find_language, hides_packages, is_dull
+from imagecatalog.formats.installed import find_language
 from imagecatalog.formats.jar import parse_jar
+from imagecatalog.formats.language_files import hides_packages, is_dull
 from imagecatalog.formats.node_modules import parse_package
 from imagecatalog.formats.python_dist import parse_metadata
 
@@ -33,6 +34,8 @@ def told(database) -> list[tuple[str, str]]:
         ("app/node_modules/.pnpm/a@1/node_modules/a/package.json", parse_package),
         ("var/lib/gems/3.1.0/specifications/rake-13.gemspec", parse_gemspec),
         ("usr/lib/ruby/gems/3.1.0/specifications/default/json-2.gemspec", parse_gemspec),
+        ("var/lib/gems/3.1.0/specifications/nokogiri-1.15.4-x86_64-linux.gemspec", parse_gemspec),
+        ("var/lib/jenkins/plugins/git.jpi", parse_jar),
         ("app/lib/log4j.jar", parse_jar),
         ("app.war", parse_jar),
         ("app/METADATA", None),
@@ -111,6 +114,7 @@ def test_node(text, packages):
             'X.new do |s|\n  s.name = "json".freeze\n  s.version = Gem::Version.new("2.6.1")\nend\n',
             [("json", "2.6.1")],
         ),
+        ("# stub: nokogiri 1.15.4 x86_64-linux lib\n", [("nokogiri", "1.15.4")]),
         ("  s.name = 'a'\n  s.version = '1'\n", [("a", "1")]),
     ],
 )
@@ -159,6 +163,34 @@ INNER = archive(pom("org.x", "inner", "1.0"))
             "app.war",
             {"WEB-INF/lib/inner.jar": INNER, "WEB-INF/lib/two.jar": archive({"x.jar": INNER})},
             [("org.x:inner", "1.0")],
+        ),
+        (
+            "app.ear",
+            {
+                "a.war": archive(
+                    {"lib/b.jar": archive({"c.jar": INNER}), "d.hpi": archive(pom("o", "d", "4"))}
+                )
+            },
+            [("o:d", "4"), ("org.x:inner", "1.0")],
+        ),
+        (
+            "app.jar",
+            {"1.jar": archive({"2.jar": archive({"3.jar": archive({"4.jar": INNER})})})},
+            [],
+        ),
+        (
+            "lib-2.5.jar",
+            {"META-INF/MANIFEST.MF": "A: b\n", "META-INF/maven/org.z/lib/pom.xml": "<project/>"},
+            [("org.z:lib", "2.5")],
+        ),
+        (
+            "fat-2.5.jar",
+            {
+                "META-INF/MANIFEST.MF": "A: b\n",
+                "META-INF/maven/org.z/lib/pom.xml": "",
+                "META-INF/maven/org.z/other/pom.xml": "",
+            },
+            [("fat", "2.5")],
         ),
     ],
 )
@@ -263,6 +295,15 @@ def test_go(before):
 @pytest.mark.parametrize("order", "<>")
 def test_go_before_1_18(order):
     assert told(run(old_program(order))) == [*BUILT, ("stdlib", "1.17.2")]
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("place", [64 + 8, 64 + 16, 64 + 32, 0x210, 0x240, 0x248, 32])
+def test_an_old_program_that_points_beyond_all_files(order, place):
+    data = bytearray(old_program(order))
+    struct.pack_into(f"{order}Q", data, place, (1 << 64) - 1)
+    database = run(bytes(data))
+    assert database is None or told(database)
 
 
 def test_an_old_program_too_large_to_be_held_is_told():

@@ -1,0 +1,64 @@
+"""Where in an image the packages of languages lie, by the names of files and folders alone."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["gem", "java", "npm", "python"]
+
+ARCHIVES = (".jar", ".war", ".ear", ".par", ".sar", ".nar", ".kar", ".hpi", ".jpi", ".lpkg")
+"""Java archives by their endings: of Java itself, of application servers, of Jenkins and Liferay."""
+_EGGS = (".dist-info", ".egg-info")
+_FOLDERS = frozenset({"dist-packages", "node_modules", "site-packages", "specifications"})
+_DULL = (
+    "dev/",
+    "proc/",
+    "sys/",
+    "usr/share/doc/",
+    "usr/share/locale/",
+    "usr/share/man/",
+    "var/cache/",
+    "var/lib/apt/",
+    "var/lib/dpkg/info/",
+)
+_PROGRAMS = ("bin", "sbin", "libexec")
+_NO_PROGRAMS = ("etc/", "usr/share/", "var/")
+
+
+def is_dull(path: str) -> bool:
+    """Whether nothing is installed below, so that not even what goes from there matters."""
+    return path.startswith(_DULL)
+
+
+def hides_packages(path: str) -> bool:
+    """Whether a file or link at this path stands where packages of a language may have been."""
+    name = path.rpartition("/")[2]
+    return name in _FOLDERS or name.endswith(_EGGS)
+
+
+def find_kind(path: str) -> Kind | None:
+    """The language of which the file at this path tells a package, if it is one of those."""
+    folder, _, name = path.rpartition("/")
+    if name in ("METADATA", "PKG-INFO"):
+        return "python" if folder.endswith((*_EGGS, "EGG-INFO")) else None
+    if name == "package.json":
+        above, _, _ = folder.rpartition("/")
+        scope = above.rpartition("/")[2]
+        above = above.rpartition("/")[0] if scope.startswith("@") else above
+        return "npm" if above.rpartition("/")[2] == "node_modules" else None
+    if name.endswith(".gemspec"):
+        return "gem" if "specifications" in folder.split("/") else None
+    if name.endswith(".egg-info"):
+        return "python"
+    return "java" if name.endswith(ARCHIVES) else None
+
+
+def may_tell(path: str) -> bool:
+    """Whether the file at this path tells of a package, or may be a program that does."""
+    if is_dull(path):
+        return False
+    if find_kind(path):
+        return True
+    folder, _, name = path.rpartition("/")
+    is_program = "." not in name or folder.rpartition("/")[2] in _PROGRAMS
+    return is_program and not path.startswith(_NO_PROGRAMS)
