@@ -58,6 +58,8 @@ class Remark(Struct, frozen=True, kw_only=True):
 
     advisory: str
     names: tuple[str, ...]
+    type: str
+    """Purl type, or empty."""
     package: str
     """Source package, or a language's package."""
     installed: str
