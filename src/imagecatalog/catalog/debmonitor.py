@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -215,19 +215,25 @@ def _complete(
 
 
 def observe(
-    c: Connection, cluster: str, told: Mapping[str, Mapping[str, int]], *, at: datetime
+    c: Connection,
+    cluster: str,
+    told: Mapping[str, Mapping[str, int]],
+    *,
+    unsure: Collection[str] = (),
+    at: datetime,
 ) -> list[str]:
     """Take how many containers of each image run in each namespace of a cluster (by name of image).
 
     Which of the names nobody knows of: neither a sync met them nor a client told of them. They run
-    all the same. What a scan of the cluster's pods knows is never ended, and not counted twice.
+    all the same. What a scan of the cluster's pods knows is never ended, and not counted twice; nor
+    does anything end of the ``unsure`` images, of which not all was understood.
     """
     wanted = {
         (name, namespace): count
         for name, namespaces in told.items()
         for namespace, count in namespaces.items()
     }
-    told_runs.record_told(c, cluster, wanted, same=_same_name, at=at)
+    told_runs.record_told(c, cluster, wanted, unsure=unsure, same=_same_name, at=at)
     timeline.match_images(c)
     by_name = {_same_name(name): name for name in told}
     proper = [name for name in by_name if _is_name(name)]

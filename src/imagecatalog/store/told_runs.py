@@ -7,7 +7,7 @@ of the pods ends it, it ends nothing that a scan knows, and what a scan shows is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
@@ -29,12 +29,14 @@ def record_told(
     name: str,
     told: Mapping[Place, int],
     *,
+    unsure: Collection[str] = (),
     same: Callable[[str], str],
     at: datetime,
 ) -> None:
     """Take all that is told of a cluster. What is older than what was told before changes nothing.
 
-    ``same`` makes one of the names by which pods and tellers call an image.
+    ``unsure`` are images of which not all was understood: of them nothing else ends. ``same`` makes
+    one of the names by which pods and tellers call an image.
     """
     number = put_cluster(c, name)[0]
     last = c.scalar(select(cluster.c.last_told).where(cluster.c.id == number))
@@ -46,7 +48,12 @@ def record_told(
         for (image, namespace), count in told.items()
     }
     there_now = _list_told(c, number)
-    ended = [one for place, ones in there_now.items() for one in ones[wanted.get(place, 0) :]]
+    ended = [
+        one
+        for (image, namespace), ones in there_now.items()
+        if (image, namespace) in wanted or image not in unsure
+        for one in ones[wanted.get((image, namespace), 0) :]
+    ]
     for batch in batches(sorted(ended)):
         c.execute(update(run).where(run.c.id.in_(batch)).values(until=at, seen=last or at))
     _begin(c, number, wanted, there_now, at)

@@ -157,7 +157,8 @@ def update_cluster(request: Request, teller: Recording, received: Bytes) -> Resp
         return _refuse(error)
     with service.write() as (c, _):
         _check(c, teller, "record", None, now)
-        missing = debmonitor.observe(c, update.cluster, update.images, at=now)
+        unsure = {one.image for one in update.errors}
+        missing = debmonitor.observe(c, update.cluster, update.images, unsure=unsure, at=now)
         name = f"{update.cluster} (DebMonitor)"
         detail = f"{len(update.images):,} images, told by {teller.name}"
         health.note_try(c, "cluster", name, at=now, seconds=0, detail=detail)
