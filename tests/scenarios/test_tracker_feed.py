@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bad_shop import CommandLine
 
-from imagecatalog.store.advisories import find_affected
+from imagecatalog.store.affected import find_affected
 from imagecatalog.store.engine import Catalog
 
 RESOLVED = {"status": "resolved", "fixed_version": "3.0.15-1", "urgency": "low"}
@@ -27,7 +27,9 @@ def known(command: CommandLine, name: str) -> set[tuple[str, str | None]]:
     with catalog.read() as c:
         found = find_affected(c, name) or ()
     catalog.close()
-    return {(one.release, one.fixed) for one in found if one.status == "fixed"}
+    return {
+        (one.scope.removeprefix("debian/"), one.fixed) for one in found if one.status == "fixed"
+    }
 
 
 @pytest.fixture

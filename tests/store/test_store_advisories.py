@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+from tests_store import fixed_in
 
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.errors import BadDocument
-from imagecatalog.store.advisories import Applied, apply_feed, find_affected, has_advisories
+from imagecatalog.store.advisories import Applied, apply_feed, has_advisories
+from imagecatalog.store.affected import find_affected
 from imagecatalog.store.engine import Catalog, Connection
 
 
@@ -20,13 +22,9 @@ def part(source: str, fixed: str | None = "1.0-2", *names: str) -> FeedPart:
         digest=hashlib.sha256(f"{source} {fixed} {names}".encode()).digest(),
         advisories=tuple(Advisory(name=name, description="a fault") for name in names),
         affected=tuple(
-            Affected(
-                advisory=name,
-                release="bookworm",
-                source=source,
-                status="fixed" if fixed else "open",
-                fixed=fixed,
-            )
+            fixed_in(name, "debian/bookworm", source, fixed)
+            if fixed
+            else Affected(advisory=name, scope="debian/bookworm", name=source, status="open")
             for name in names
         ),
     )
@@ -38,7 +36,7 @@ def apply(c: Connection, *parts: FeedPart, feed: str = "tracker") -> Applied:
 
 def fixed(c: Connection, name: str) -> list[tuple[str, str | None]] | None:
     found = find_affected(c, name)
-    return None if found is None else [(one.source, one.fixed) for one in found]
+    return None if found is None else [(one.name, one.fixed) for one in found]
 
 
 def test_what_changed_alone_is_written(catalog: Catalog) -> None:
@@ -99,11 +97,7 @@ def test_a_notice_speaks_for_its_faults(catalog: Catalog) -> None:
         advisories=(
             Advisory(name="DSA-7-1", description="ssl", covers=("CVE-2026-1", "CVE-2026-9")),
         ),
-        affected=(
-            Affected(
-                advisory="DSA-7-1", release="bookworm", source="ssl", status="fixed", fixed="1.0-1"
-            ),
-        ),
+        affected=(fixed_in("DSA-7-1", "debian/bookworm", "ssl", "1.0-1"),),
     )
     bare = FeedPart(
         name="DSA-8-1",

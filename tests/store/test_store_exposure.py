@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from test_store_updates import run
-from tests_store import NOON, PutImage, digest, package
+from tests_store import NOON, PutImage, digest, fixed_in, package
 
 from imagecatalog.catalog import ingest
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
@@ -34,12 +34,13 @@ def tell(c: Connection, *told: Affected) -> None:
 
 
 def fault(name: str, release: str, status: str, fixed: str | None = None) -> Affected:
+    if fixed is not None:
+        return fixed_in(name, f"debian/{release}", "openssl", fixed)
     return Affected(
         advisory=name,
-        release=release,
-        source="openssl",
+        scope=f"debian/{release}",
+        name="openssl",
         status=status,  # type: ignore[arg-type]
-        fixed=fixed,
         reason="postponed" if status == "open" else None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from small_house import HOST, House, moves, steps
-from tests_store import PutImage
+from tests_store import PutImage, fixed_in
 
 from imagecatalog.config import PlanSettings, Settings
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
@@ -265,13 +265,9 @@ def _part(name: str, fixed: str | None, *, covers: tuple[str, ...] = ()) -> Feed
         digest=f"{name} {fixed}".encode(),
         advisories=(Advisory(name=name, description="a fault", covers=covers),),
         affected=(
-            Affected(
-                advisory=name,
-                release="bookworm",
-                source="ssl",
-                status="fixed" if fixed else "open",
-                fixed=fixed,
-            ),
+            fixed_in(name, "debian/bookworm", "ssl", fixed)
+            if fixed
+            else Affected(advisory=name, scope="debian/bookworm", name="ssl", status="open"),
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from tests_store import BOOKWORM, NOON, SETUP, PutImage, digest, package
+from tests_store import BOOKWORM, NOON, SETUP, PutImage, digest, fixed_in, package
 
 from imagecatalog.catalog import inventories, timeline
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
@@ -263,7 +263,7 @@ def test_an_update_waits_from_its_first_sight(catalog: Catalog, put_image: PutIm
 
 def test_an_update_names_the_faults_that_it_ends(catalog: Catalog, put_image: PutImage) -> None:
     def fault(name: str, source: str, release: str, fixed: str) -> Affected:
-        return Affected(advisory=name, release=release, source=source, status="fixed", fixed=fixed)
+        return fixed_in(name, f"debian/{release}", source, fixed)
 
     told = (
         fault("CVE-2026-1", "ssl", "bookworm", "1.0-2"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from imagecatalog.domain.advisories import Affected, AffectedRange
 from imagecatalog.domain.apt import AptSetup, AptSource
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.scopes import type_of
+from imagecatalog.versions import key
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 BOOKWORM = Distro("debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)")
@@ -30,6 +33,12 @@ def digest(text: str) -> Digest:
 def layer(text: str) -> Descriptor:
     """A layer that differs for each text."""
     return Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest(text), 1000)
+
+
+def fixed_in(advisory: str, scope: str, name: str, version: str) -> Affected:
+    """All versions below that one have the fault."""
+    ranges = (AffectedRange(None, key(type_of(scope), version), fixed=version),)
+    return Affected(advisory=advisory, scope=scope, name=name, status="fixed", ranges=ranges)
 
 
 PutImage = Callable[..., int]

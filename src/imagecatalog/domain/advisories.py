@@ -8,36 +8,77 @@ from typing import Literal
 from msgspec import Struct
 
 from imagecatalog.domain.answers import Place
+from imagecatalog.domain.findings import Severity
 
 FixStatus = Literal["fixed", "open", "not-affected", "undetermined"]
 """``open``: affected, and no fix is out; ``undetermined``: nobody has found out yet."""
 
 
+class AffectedRange(Struct, frozen=True):
+    """Versions with a fault, as byte keys: from ``low`` on and below ``high``, or up to it."""
+
+    low: bytes | None
+    """None: from the first version on."""
+    high: bytes | None
+    """None: without an end."""
+    high_inclusive: bool = False
+    fixed: str | None = None
+    """The first version without the fault, where one is named."""
+
+    def contains(self, key: bytes) -> bool:
+        """Whether the version with that key has the fault."""
+        if self.low is not None and key < self.low:
+            return False
+        return self.high is None or key < self.high or (self.high_inclusive and key == self.high)
+
+
 class Affected(Struct, frozen=True, kw_only=True):
-    """What a feed says of one advisory for a source package in a release of a distribution."""
+    """What a feed says of one advisory for a package of a scope."""
 
     advisory: str
     """CVE-…, DSA-…, GHSA-…, as the feed writes it."""
-    release: str
-    """Codename."""
-    source: str
-    """Source package."""
+    scope: str
+    """``debian/bookworm``, ``pypi`` (``domain.scopes``)."""
+    name: str
+    """The source package, or a language's package by its canonical name."""
     status: FixStatus
-    fixed: str | None = None
-    """The first source version without the fault."""
+    ranges: tuple[AffectedRange, ...] = ()
+    """The versions that it speaks of; none: all versions."""
     urgency: str | None = None
     """The feed's own word."""
     reason: str | None = None
-    """Of an open one: why no fix is to be expected soon: no-dsa, postponed, ignored, end-of-life."""
+    """Why no fix is to be expected soon: no-dsa, postponed, point-release, ignored, end-of-life;
+    of an undetermined one: invalid-range, where the feed names a version that is none."""
+
+    @property
+    def fixed(self) -> str | None:
+        """The first version without the fault; of several ranges that of the last."""
+        return next((one.fixed for one in reversed(self.ranges) if one.fixed), None)
+
+
+class Rating(Struct, frozen=True, kw_only=True):
+    """How bad a fault is, by one way to measure it."""
+
+    system: Literal["CVSS_V2", "CVSS_V3", "CVSS_V4", "word"]
+    vector: str | None = None
+    """CVSS vector string; of a word the word."""
+    score: float | None = None
+    """CVSS base score."""
+    severity: Severity | None = None
 
 
 class Advisory(Struct, frozen=True, kw_only=True):
-    """One advisory; ``covers`` are the faults that it bundles, as a DSA does with its CVEs."""
+    """One advisory, as a feed tells of it."""
 
     name: str
     description: str | None = None
     published: datetime | None = None
+    modified: datetime | None = None
     covers: tuple[str, ...] = ()
+    """The faults that it bundles, as a DSA does with its CVEs."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the very same fault."""
+    ratings: tuple[Rating, ...] = ()
 
 
 class FeedPart(Struct, frozen=True, kw_only=True):

@@ -15,9 +15,16 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from imagecatalog.domain.advisories import Advisory, Affected, FeedPart, FixStatus
-from imagecatalog.errors import BadDocument, TooLarge, TooManyEntries, clean_text
+from imagecatalog.domain.advisories import (
+    Advisory,
+    Affected,
+    AffectedRange,
+    FeedPart,
+    FixStatus,
+)
+from imagecatalog.errors import BadDocument, BadName, TooLarge, TooManyEntries, clean_text
 from imagecatalog.formats.json_members import read_members
+from imagecatalog.versions import deb
 
 TEXT_LIMIT = 1000
 """Characters of a description; what is longer is cut."""
@@ -34,6 +41,7 @@ class _Release(Struct):
     urgency: str | None = None
     nodsa: str | None = None
     nodsa_reason: str | None = None
+    next_point_update: bool | None = None
 
 
 class _Issue(Struct):
@@ -87,17 +95,51 @@ def _affected(name: str, source: str, release: str, said: _Release, at: str) -> 
     status = statuses[said.status]
     if status == "fixed" and not said.fixed_version:
         raise BadDocument(at, f"{name} is resolved in {release}, in no version")
-    reason = said.nodsa_reason or ("no-dsa" if said.nodsa is not None else None)
+    return _tell(
+        name,
+        release,
+        source,
+        status,
+        fixed=said.fixed_version,
+        urgency=said.urgency,
+        reason=_reason(said),
+    )
+
+
+def _reason(said: _Release) -> str | None:
+    """Why an open one has no fix: what the tracker says of the future before what it says of now."""
     if said.urgency == "end-of-life":
-        reason = "end-of-life"
+        return "end-of-life"
+    if said.next_point_update:
+        return "point-release"
+    return said.nodsa_reason or ("no-dsa" if said.nodsa is not None else None)
+
+
+def _tell(
+    advisory: str,
+    release: str,
+    source: str,
+    status: FixStatus,
+    *,
+    fixed: str | None,
+    urgency: str | None = None,
+    reason: str | None = None,
+) -> Affected:
+    """What is said of a source package in a release; of a fix in what is no version: undetermined."""
+    ranges: tuple[AffectedRange, ...] = ()
+    if status == "fixed" and fixed is not None:
+        try:
+            ranges = (AffectedRange(None, deb.key(fixed), fixed=fixed),)
+        except BadName:
+            status, reason = "undetermined", "invalid-range"
     return Affected(
-        advisory=name,
-        release=release,
-        source=source,
+        advisory=advisory,
+        scope=f"debian/{release}",
+        name=source,
         status=status,
-        fixed=_cut(said.fixed_version) if status == "fixed" else None,
-        urgency=_cut(said.urgency),
-        reason=_cut(reason) if status == "open" else None,
+        ranges=ranges,
+        urgency=_cut(urgency),
+        reason=_cut(reason) if status in {"open", "undetermined"} else None,
     )
 
 
@@ -149,13 +191,11 @@ def _advisory(record: list[str], where: str) -> FeedPart:
             covers += [one for one in members[1].split() if _NAME.fullmatch(one)]
         elif fix := _FIX.fullmatch(line):
             release, source, version, kind = fix.groups()
-            affected[release, source] = Affected(
-                advisory=name,
-                release=release,
-                source=source[:255],
-                status=_STATUSES.get(kind, "open") if kind else "fixed",
-                fixed=None if kind else version[:255],
-                reason=kind if kind not in _STATUSES else None,
+            source = source[:255]
+            status = _STATUSES.get(kind, "open") if kind else "fixed"
+            reason = kind if kind in _REASONS else None
+            affected[release, source] = _tell(
+                name, release, source, status, fixed=version, reason=reason
             )
     published = _parse_date(date, f"{where}: {name}")
     advisory = Advisory(
@@ -167,6 +207,7 @@ def _advisory(record: list[str], where: str) -> FeedPart:
     )
 
 
+_REASONS = frozenset({"end-of-life", "ignored", "no-dsa", "postponed"})
 _STATUSES: dict[str | None, FixStatus] = {
     "not-affected": "not-affected",
     "undetermined": "undetermined",

@@ -14,12 +14,12 @@ from imagecatalog.domain.lineage import (
     PackageChange,
     PackageChanges,
 )
-from imagecatalog.domain.packages import Package
+from imagecatalog.domain.packages import Distro, Package
+from imagecatalog.domain.scopes import names_in, scope_of
 from imagecatalog.errors import BadName
-from imagecatalog.formats.os_release import DEBIAN_CODENAMES
 from imagecatalog.matching.lines import Lines
 from imagecatalog.planning.ancestry import find_image
-from imagecatalog.store import advisories, exposure, images, labels, lookups, packages
+from imagecatalog.store import affected, exposure, images, labels, lookups, packages
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.versions import sort_key
@@ -68,12 +68,11 @@ def _compare_faults(c: Connection, before: ImageRow, after: ImageRow) -> Advisor
 def _list_faults(c: Connection, row: ImageRow) -> set[str]:
     assert row.set_id is not None
     (placed,) = exposure.list_placed(c, [row.id])
-    if placed.distro != "debian":
-        return set()
     held = packages.list_packages(c, row.set_id)
-    sources = {(one.source, one.source_version) for one in held if one.type == "deb"}
-    release = placed.codename or DEBIAN_CODENAMES.get(placed.version_id, "")
-    return set(advisories.list_faults(c, release, sources))
+    os = Distro(placed.distro, placed.version_id or None, placed.codename or None)
+    place = scope_of(os)
+    named = {pair for one in held for pair in names_in(place, one)}
+    return set(affected.list_faults(c, place, named))
 
 
 def _find_newest(c: Connection, name: str, number: int, rules: Sequence[LineRule]) -> int:

@@ -22,8 +22,8 @@ from imagecatalog.matching.lines import LineKey
 from imagecatalog.planning.graph import Order, arrange
 from imagecatalog.planning.outline import Move, Outline, bring_updates, follow_image
 from imagecatalog.planning.sentences import give_reasons, summarise, write_command
-from imagecatalog.store import advisories, lineage, plans
-from imagecatalog.store.advisories import Span
+from imagecatalog.store import affected, lineage, plans
+from imagecatalog.store.affected import Span
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.plans import Fixable
 
@@ -116,12 +116,12 @@ def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | Non
 def _find_faults(c: Connection, outline: Outline) -> dict[Span, tuple[str, ...]]:
     """The advisories that end with the packages of all steps."""
     moved = (one for line in outline.brings for one in outline.fixable(line))
-    return advisories.list_fixed(c, map(_span, moved))
+    return affected.list_fixed(c, map(_span, moved))
 
 
 def _span(one: Fixable) -> Span:
     return Span(
-        advisories.release_of(one.origin),
+        affected.scope_of_origin(one.origin),
         one.package.source,
         one.package.source_version,
         one.source_version or "",

@@ -8,10 +8,12 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from imagecatalog.domain.advisories import Affected, AffectedRange
 from imagecatalog.domain.packages import Package
+from imagecatalog.domain.scopes import type_of
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.formats.purl import parse_purl
-from imagecatalog.store import advisories
+from imagecatalog.store import advisories, affected
 from imagecatalog.store.engine import Connection
 from imagecatalog.versions import deb, sort_key
 
@@ -47,6 +49,8 @@ class BadRange(Struct, frozen=True, kw_only=True):
     """Codename; None: any."""
     sign: str | None = None
     version: str = ""
+    within: tuple[AffectedRange, ...] = ()
+    """Instead of a sign, which versions a feed says are bad."""
     fixed: str | None = None
     """The first good version, where it is known."""
     reason: str | None = None
@@ -56,9 +60,11 @@ class BadRange(Struct, frozen=True, kw_only=True):
         """Whether that version, of the package's source or its own, is bad."""
         if self.type not in {None, package.type}:
             return False
+        kind = package.type
+        if self.within:
+            return any(one.contains(sort_key(kind, version)) for one in self.within)
         if self.sign is None:
             return True
-        kind = package.type
         return _HOLDS[self.sign](sort_key(kind, version), sort_key(kind, self.version))
 
     def is_about(self, package: Package) -> bool:
@@ -120,34 +126,36 @@ def read_subject(c: Connection, text: str) -> Subject:
             f"{text[:80]!r} names no advisory and no package",
             hint="write CVE-2026-12345, DSA-5865-1, or pkg:deb/debian/openssl@<3.0.15",
         )
-    found = advisories.find_affected(c, text)
+    found = affected.find_affected(c, text)
     if found is None:
         hint = "imagecatalog refresh debian-tracker reads Debian's"
         if advisories.has_advisories(c):
             hint = "is it written right? imagecatalog refresh brings the feeds up to date"
         raise NotFound(f"no feed tells of {text}", hint=hint)
-    told = advisories.describe(c, text)
+    told = affected.describe(c, text)
     return Subject(
         id=told.name,
-        aliases=told.covers,
+        aliases=told.aliases + told.covers,
         description=told.description,
-        ranges=tuple(
-            BadRange(
-                type="deb",
-                name=one.source,
-                distro="debian",
-                release=one.release,
-                sign="<" if one.status == "fixed" else None,
-                version=one.fixed or "",
-                fixed=one.fixed,
-                reason=one.reason,
-            )
-            for one in found
-            if one.status in {"fixed", "open"}
-        ),
+        ranges=tuple(_range_of(one) for one in found if one.status in {"fixed", "open"}),
         undetermined=tuple(
-            f"{one.source} in {one.release}" for one in found if one.status == "undetermined"
+            f"{one.name} in {one.scope.partition('/')[2] or one.scope}"
+            for one in found
+            if one.status == "undetermined"
         ),
+    )
+
+
+def _range_of(one: Affected) -> BadRange:
+    distro, _, release = one.scope.partition("/")
+    return BadRange(
+        type=type_of(one.scope),
+        name=one.name,
+        distro=distro if release else None,
+        release=release or None,
+        within=one.ranges,
+        fixed=one.fixed,
+        reason=one.reason,
     )
 
 

@@ -1,23 +1,62 @@
-"""Advisories as the feeds tell them: only what changed of a feed is written."""
+"""Advisories as the feeds tell them: only what changed of a feed is written.
+
+A feed is told in parts, each of which tells all that it has of one thing. What a part says of a
+package is compared with what it said before, and the names of packages of which anything is said
+differently now are kept in ``unjudged`` until ``store.findings`` judges them, in the same
+transaction: whoever is killed between the two loses nothing.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select, tuple_, update
 
-from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
+from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange, FeedPart
+from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.errors import BadDocument
-from imagecatalog.store.dialect import batches, insert_new, insert_returning, upsert
-from imagecatalog.store.schema import advisory, advisory_cover, affected, feed_file, feed_part
-from imagecatalog.versions import sort_key
+from imagecatalog.store.dialect import (
+    batches,
+    insert,
+    insert_new,
+    insert_returning,
+    lock_table,
+    upsert,
+)
+from imagecatalog.store.faults import settle_faults
+from imagecatalog.store.schema import (
+    advisory,
+    advisory_alias,
+    advisory_cover,
+    affected,
+    feed_file,
+    feed_part,
+    rating,
+    unjudged,
+)
+from imagecatalog.store.scopes import put_scopes
 
 _AT_ONCE = 200
 """Parts of a feed in one go."""
 _LEAST_KEPT = 0.9
+
+_ALL = AffectedRange(None, None)
+_ROW = (
+    "part",
+    "advisory_id",
+    "scope_id",
+    "name",
+    "status",
+    "low_key",
+    "high_key",
+    "high_inclusive",
+    "fixed",
+    "urgency",
+    "reason",
+)
+_COLUMNS = tuple(affected.c[name] for name in _ROW)
 
 
 class Applied(Struct, frozen=True):
@@ -28,25 +67,42 @@ class Applied(Struct, frozen=True):
     gone: int
 
 
-def apply_feed(c: Connection, feed: str, parts: Iterable[FeedPart], *, where: str) -> Applied:
+def apply_feed(
+    c: Connection, feed: str, parts: Iterable[FeedPart], *, where: str, complete: bool = True
+) -> Applied:
     """Make what is known of a feed be exactly these parts; those that are gone are retracted.
 
-    Raises BadDocument for a feed that is empty, or lost more than a tenth of its parts: such a one
-    is broken, and the transaction with it is to be dropped. What ``parts`` raises passes.
+    Unless ``complete``, the parts not told stay. Raises BadDocument for a complete feed that is
+    empty, or lost more than a tenth of its parts: such a one is broken, and the transaction with it
+    is to be dropped. What ``parts`` raises passes.
     """
+    # Whoever judges waits until all is told: what it looked at must not change behind it.
+    lock_table(c, unjudged)
     known = {
         part: bytes(digest)
         for part, digest in c.execute(
             select(feed_part.c.part, feed_part.c.digest).where(feed_part.c.feed == feed)
         )
     }
+    telling = _Telling(c, feed)
     seen: set[str] = set()
     changed = 0
     for some in batches(parts, _AT_ONCE):
         new = {part.name: part for part in some if known.get(part.name) != part.digest}
         seen.update(part.name for part in some)
         changed += len(new)
-        _replace(c, feed, list(new.values()))
+        telling.replace(list(new.values()))
+    if not complete:
+        telling.finish()
+        return Applied(len(seen), changed, 0)
+    _check(seen, known, where)
+    gone = sorted(known.keys() - seen)
+    telling.retract(gone)
+    telling.finish()
+    return Applied(len(seen), changed, len(gone))
+
+
+def _check(seen: Collection[str], known: Collection[str], where: str) -> None:
     if not seen:
         raise BadDocument(where, "it is empty")
     if len(seen) < _LEAST_KEPT * len(known):
@@ -55,9 +111,6 @@ def apply_feed(c: Connection, feed: str, parts: Iterable[FeedPart], *, where: st
             f"it has {len(seen):,} parts where it had {len(known):,}: more than a tenth is missing",
             hint="what was known of it is kept; fetch it again, or look what became of it",
         )
-    gone = known.keys() - seen
-    _retract(c, feed, gone)
-    return Applied(len(seen), changed, len(gone))
 
 
 def get_file_state(c: Connection, address: str) -> str | None:
@@ -71,231 +124,208 @@ def save_file_state(c: Connection, address: str, state: str) -> None:
     upsert(c, feed_file, [{"address": address, "state": state}])
 
 
-def _replace(c: Connection, feed: str, parts: Sequence[FeedPart]) -> None:
-    numbers = _put_advisories(c, [one for part in parts for one in part.advisories])
-    _retract(c, feed, [part.name for part in parts])
-    rows: list[dict[str, Any]] = [
-        {
-            "feed": feed,
-            "part": part.name,
-            "advisory_id": numbers[one.advisory],
-            "distro": "debian",
-            "release": one.release,
-            "source": one.source,
-            "status": one.status,
-            "fixed": one.fixed,
-            "fixed_key": None if one.fixed is None else sort_key("deb", one.fixed),
-            "urgency": one.urgency,
-            "reason": one.reason,
-        }
-        for part in parts
-        for one in part.affected
-    ]
-    insert_new(c, affected, rows)
-    insert_new(
-        c,
-        feed_part,
-        [{"feed": feed, "part": part.name, "digest": part.digest} for part in parts],
-    )
-
-
-def _retract(c: Connection, feed: str, parts: Collection[str]) -> None:
-    for batch in batches(sorted(parts)):
-        c.execute(affected.delete().where(affected.c.feed == feed, affected.c.part.in_(batch)))
-        c.execute(feed_part.delete().where(feed_part.c.feed == feed, feed_part.c.part.in_(batch)))
-
-
-def _put_advisories(c: Connection, advisories: Iterable[Advisory]) -> dict[str, int]:
-    """The numbers of the advisories and of those they cover, written where they are new."""
-    told: dict[str, Advisory] = {}
-    for one in advisories:
-        if one.name not in told or one.description:
-            told[one.name] = one
-    names = sorted(told.keys() | {name for one in told.values() for name in one.covers})
-    described = [name for name in names if name in told and told[name].description]
-    rows = [
-        {"name": name, "description": told[name].description, "published": told[name].published}
-        for name in described
-    ]
-    columns = (advisory.c.name, advisory.c.id)
-    numbers = dict(upsert(c, advisory, rows, key=["name"], returned=columns))
-    bare = [{"name": name} for name in names if name not in numbers]
-    numbers |= dict(insert_returning(c, advisory, bare, *columns))
-    for batch in batches([name for name in names if name not in numbers]):
-        numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(batch))).all())
-    _put_covers(c, told, numbers)
-    return numbers
-
-
-def _put_covers(c: Connection, told: Mapping[str, Advisory], numbers: Mapping[str, int]) -> None:
-    notices = {numbers[one.name]: one.covers for one in told.values() if one.covers}
-    for batch in batches(notices):
-        c.execute(advisory_cover.delete().where(advisory_cover.c.advisory_id.in_(batch)))
-    insert_new(
-        c,
-        advisory_cover,
-        [
-            {"advisory_id": number, "covered_id": numbers[name]}
-            for number, covers in sorted(notices.items())
-            for name in sorted(covers)
-        ],
-    )
-
-
-def find_affected(c: Connection, name: str) -> tuple[Affected, ...] | None:
-    """What is affected by an advisory, by release and source; None for one that no feed tells.
-
-    ``DSA-1234`` means all its revisions. Of a notice without packages of its own, its faults' count.
-    """
-    numbers = list(c.scalars(select(advisory.c.id).where(_is_named(name))))
-    if not numbers:
-        return None
-    return _list_affected(c, numbers) or _list_affected(c, _covered(c, numbers))
-
-
-def describe(c: Connection, name: str) -> Advisory:
-    """An advisory that is there; ``covers`` are the faults it bundles and the notices that bundle it.
-
-    ``DSA-1234`` means the first of its revisions.
-    """
-    row = c.execute(
-        select(advisory).where(_is_named(name)).order_by(advisory.c.name).limit(1)
-    ).one()
-    other = advisory.alias()
-    down = (
-        select(other.c.name)
-        .join(advisory_cover, advisory_cover.c.covered_id == other.c.id)
-        .where(advisory_cover.c.advisory_id == row.id)
-    )
-    up = (
-        select(other.c.name)
-        .join(advisory_cover, advisory_cover.c.advisory_id == other.c.id)
-        .where(advisory_cover.c.covered_id == row.id)
-    )
-    return Advisory(
-        name=row.name,
-        description=row.description,
-        published=row.published,
-        covers=tuple(sorted([*c.scalars(down), *c.scalars(up)])),
-    )
-
-
-def _is_named(name: str) -> ColumnElement[bool]:
-    wanted = name.upper()
-    named = advisory.c.name == wanted
-    if wanted.startswith(("DSA-", "DLA-", "DTSA-")) and wanted.count("-") == 1:
-        named = named | advisory.c.name.between(f"{wanted}-", f"{wanted}-\uffff")
-    return named
-
-
-def _covered(c: Connection, numbers: Sequence[int]) -> list[int]:
-    query = select(advisory_cover.c.covered_id).where(advisory_cover.c.advisory_id.in_(numbers))
-    return list(c.scalars(query))
-
-
-def _list_affected(c: Connection, numbers: Sequence[int]) -> tuple[Affected, ...]:
-    query = (
-        select(
-            advisory.c.name,
-            affected.c.release,
-            affected.c.source,
-            affected.c.status,
-            affected.c.fixed,
-            affected.c.urgency,
-            affected.c.reason,
-        )
-        .join(affected, affected.c.advisory_id == advisory.c.id)
-        .where(advisory.c.id.in_(numbers))
-        .order_by(affected.c.release, affected.c.source, advisory.c.name)
-    )
-    return tuple(
-        Affected(
-            advisory=row.name,
-            release=row.release,
-            source=row.source,
-            status=row.status,
-            fixed=row.fixed,
-            urgency=row.urgency,
-            reason=row.reason,
-        )
-        for row in c.execute(query)
-    )
-
-
-class Span(Struct, frozen=True):
-    """From one version of a source package in a release to a later one."""
-
-    release: str
-    source: str
-    after: str
-    up_to: str
-
-
-_POCKET = re.compile(r"-(?:security|updates|proposed-updates|backports(?:-sloppy)?|lts)$")
-
-
-def release_of(origin: str) -> str:
-    """The codename of the release that an archive, named as ``Label/codename``, belongs to."""
-    return _POCKET.sub("", origin.rpartition("/")[2])
-
-
-def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ...]]:
-    """The faults that are gone at the end of each span and not at its beginning, by name.
-
-    Faults alone, not the notices that bundle them. Spans without any are left out.
-    """
-    by_source: dict[tuple[str, str], set[Span]] = {}
-    for span in spans:
-        by_source.setdefault((span.release, span.source), set()).add(span)
-    found: dict[Span, set[str]] = {}
-    for batch in batches({source for _, source in by_source}):
-        query = (
-            select(advisory.c.name, affected.c.release, affected.c.source, affected.c.fixed_key)
-            .join(affected, affected.c.advisory_id == advisory.c.id)
-            .where(
-                affected.c.source.in_(batch),
-                affected.c.distro == "debian",
-                affected.c.release.in_({release for release, _ in by_source}),
-                affected.c.status == "fixed",
-                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
-            )
-        )
-        for name, release, source, key in c.execute(query):
-            for span in by_source.get((release, source), ()):
-                if sort_key("deb", span.after) < key <= sort_key("deb", span.up_to):
-                    found.setdefault(span, set()).add(name)
-    return {span: tuple(sorted(names)) for span, names in found.items()}
-
-
-def list_faults(
-    c: Connection, release: str, sources: Collection[tuple[str, str]]
-) -> dict[str, set[str]]:
-    """The faults that source packages of a release have, each with the sources that have it.
-
-    ``sources`` are pairs of name and version. Faults that nobody has determined are left out.
-    """
-    versions: dict[str, list[bytes]] = {}
-    for source, version in sources:
-        versions.setdefault(source, []).append(sort_key("deb", version))
-    found: dict[str, set[str]] = {}
-    for batch in batches(sorted(versions)):
-        query = (
-            select(advisory.c.name, affected.c.source, affected.c.status, affected.c.fixed_key)
-            .join(affected, affected.c.advisory_id == advisory.c.id)
-            .where(
-                affected.c.source.in_(batch),
-                affected.c.distro == "debian",
-                affected.c.release == release,
-                affected.c.status.in_(("fixed", "open")),
-                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
-            )
-        )
-        for name, source, status, key in c.execute(query):
-            if status == "open" or any(version < bytes(key) for version in versions[source]):
-                found.setdefault(name, set()).add(source)
-    return found
-
-
 def has_advisories(c: Connection) -> bool:
     """Whether any feed of advisories was ever applied."""
     return c.scalar(select(func.count()).select_from(select(feed_part).limit(1).subquery())) == 1
+
+
+def put_names(c: Connection, names: Collection[str]) -> dict[str, int]:
+    """The numbers of advisories by name, written where they are new."""
+    columns = (advisory.c.name, advisory.c.id)
+    wanted = sorted(set(names))
+    numbers: dict[str, int] = {}
+    for batch in batches(wanted):
+        numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(batch))).all())
+    bare = [{"name": name} for name in wanted if name not in numbers]
+    numbers |= dict(insert_returning(c, advisory, bare, *columns))
+    for batch in batches([name for name in wanted if name not in numbers]):
+        numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(batch))).all())
+    return numbers
+
+
+class _Telling:
+    """What one feed says now, written as a difference to what it said."""
+
+    def __init__(self, c: Connection, feed: str) -> None:
+        self._c = c
+        self._feed = feed
+        self._scopes: dict[str, int] = {}
+        self._regrouped: set[int] = set()
+        """Advisories whose aliases or ratings changed."""
+        self._recovered: set[int] = set()
+        """Notices that cover others than before."""
+
+    def replace(self, parts: Sequence[FeedPart]) -> None:
+        """Make these parts be as told."""
+        if not parts:
+            return
+        numbers = self._put_advisories([one for part in parts for one in part.advisories], parts)
+        new = {one.scope for part in parts for one in part.affected} - self._scopes.keys()
+        self._scopes |= put_scopes(self._c, new)
+        names = [part.name for part in parts]
+        self._write_affected(
+            names,
+            [
+                (part.name, numbers[one.advisory], self._scopes[one.scope], *row)
+                for part in parts
+                for one in part.affected
+                for row in _list_rows(one)
+            ],
+        )
+        self._write_beside(names, parts, numbers)
+        digests = [{"feed": self._feed, "part": one.name, "digest": one.digest} for one in parts]
+        upsert(self._c, feed_part, digests)
+
+    def retract(self, names: Sequence[str]) -> None:
+        """Forget these parts."""
+        for batch in batches(names, _AT_ONCE):
+            self._write_affected(batch, [])
+            self._write_beside(batch, (), {})
+            self._c.execute(
+                feed_part.delete().where(
+                    feed_part.c.feed == self._feed, feed_part.c.part.in_(batch)
+                )
+            )
+
+    def finish(self) -> None:
+        """Join faults anew, and have judged anew what that changes."""
+        changed = settle_faults(self._c, self._regrouped)
+        notices: set[int] = set(self._recovered)
+        for batch in batches(sorted(changed)):
+            query = select(advisory_cover.c.advisory_id).where(
+                advisory_cover.c.covered_id.in_(batch)
+            )
+            notices.update(self._c.scalars(query))
+        for batch in batches(sorted(changed | notices)):
+            rows = (
+                select(affected.c.scope_id, affected.c.name)
+                .where(affected.c.advisory_id.in_(batch))
+                .distinct()
+            )
+            self._c.execute(
+                insert(self._c, unjudged)
+                .from_select(["scope_id", "name"], rows)
+                .on_conflict_do_nothing()
+            )
+
+    def _put_advisories(
+        self, advisories: Iterable[Advisory], parts: Iterable[FeedPart]
+    ) -> dict[str, int]:
+        """The numbers of all that is named, with what is told of them."""
+        told: dict[str, Advisory] = {}
+        names = {one.advisory for part in parts for one in part.affected}
+        for one in advisories:
+            if one.name not in told or one.description:
+                told[one.name] = one
+            names.update((one.name, *one.covers, *one.aliases))
+        numbers = put_names(self._c, names)
+        self._describe(told, numbers)
+        return numbers
+
+    def _describe(self, told: Mapping[str, Advisory], numbers: Mapping[str, int]) -> None:
+        described = {numbers[one.name]: one for one in told.values() if one.description}
+        for batch in batches(sorted(described)):
+            query = select(advisory.c.id, advisory.c.description, advisory.c.published)
+            rows = [
+                {
+                    "number": number,
+                    "words": described[number].description,
+                    "moment": described[number].published,
+                }
+                for number, words, moment in self._c.execute(query.where(advisory.c.id.in_(batch)))
+                if (words, moment) != (described[number].description, described[number].published)
+            ]
+            if rows:
+                self._c.execute(_DESCRIBE, sorted(rows, key=lambda row: row["number"]))
+
+    def _write_affected(self, parts: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Have these rows alone be those of the parts; what differs is to be judged."""
+        old: dict[tuple[Any, ...], int] = {}
+        spare: list[int] = []
+        query = select(affected.c.id, *_COLUMNS).where(
+            affected.c.feed == self._feed, affected.c.part.in_(parts)
+        )
+        for number, *values in self._c.execute(query):
+            key = tuple(values)
+            if key in old:
+                spare.append(number)
+            old[key] = number
+        new = dict.fromkeys(rows)
+        gone = old.keys() - new
+        for batch in batches(sorted([*spare, *(old[key] for key in gone)])):
+            self._c.execute(affected.delete().where(affected.c.id.in_(batch)))
+        come = [row for row in new if row not in old]
+        if come:
+            values = [{"feed": self._feed, **dict(zip(_ROW, row, strict=True))} for row in come]
+            self._c.execute(affected.insert(), values)
+        touched = sorted({row[2:4] for row in (*gone, *come)})
+        insert_new(
+            self._c, unjudged, [{"scope_id": scope, "name": name} for scope, name in touched]
+        )
+
+    def _write_beside(
+        self, names: Sequence[str], parts: Iterable[FeedPart], numbers: Mapping[str, int]
+    ) -> None:
+        """Have aliases, ratings and what notices cover be those of the parts."""
+        aliases: set[tuple[Any, ...]] = set()
+        covers: set[tuple[Any, ...]] = set()
+        ratings: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        for part in parts:
+            for one in part.advisories:
+                number = numbers[one.name]
+                for alias in (numbers[name] for name in one.aliases if name != one.name):
+                    aliases |= {(part.name, number, alias), (part.name, alias, number)}
+                covers.update(
+                    (part.name, number, numbers[name]) for name in one.covers if name != one.name
+                )
+                for told in one.ratings:
+                    rank = SEVERITIES.index(told.severity)
+                    row = (part.name, number, told.system, told.vector, told.score, rank)
+                    ratings[row[:3]] = row
+        self._regrouped |= self._write(advisory_alias, names, aliases)
+        self._recovered |= self._write(advisory_cover, names, covers)
+        self._regrouped |= self._write(rating, names, set(ratings.values()))
+
+    def _write(self, table: Table, parts: Sequence[str], rows: set[tuple[Any, ...]]) -> set[int]:
+        """Have these rows alone be those of the parts; the advisories of those that differ."""
+        columns = [column for column in table.columns if column.name != "feed"]
+        query = select(*columns).where(table.c.feed == self._feed, table.c.part.in_(parts))
+        old = {tuple(row) for row in self._c.execute(query)}
+        unique = [column for column in columns if column.primary_key]
+        gone = sorted(row[: len(unique)] for row in old - rows)
+        for batch in batches(gone):
+            self._c.execute(
+                table.delete().where(table.c.feed == self._feed, tuple_(*unique).in_(batch))
+            )
+        names = [column.name for column in columns]
+        come = sorted(rows - old, key=lambda row: row[: len(unique)])
+        insert_new(
+            self._c,
+            table,
+            [{"feed": self._feed, **dict(zip(names, row, strict=True))} for row in come],
+        )
+        return {row[1] for row in rows ^ old}
+
+
+_DESCRIBE = (
+    update(advisory)
+    .where(advisory.c.id == bindparam("number"))
+    .values(description=bindparam("words"), published=bindparam("moment"))
+)
+
+
+def _list_rows(one: Affected) -> list[tuple[Any, ...]]:
+    """The columns behind the scope: a row for each range, one where it is about all versions."""
+    return [
+        (
+            one.name,
+            one.status,
+            span.low,
+            span.high,
+            span.high_inclusive,
+            span.fixed,
+            one.urgency,
+            one.reason,
+        )
+        for span in (one.ranges or (_ALL,))
+    ]

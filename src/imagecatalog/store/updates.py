@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, selec
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.advisories import Span, list_fixed, release_of
+from imagecatalog.store.affected import Span, list_fixed, scope_of_origin
 from imagecatalog.store.dialect import batches, insert_returning, upsert
 from imagecatalog.store.packages import list_chunks, list_held
 from imagecatalog.store.schema import (
@@ -366,7 +366,7 @@ def _read_updates(c: Connection, setup_id: int, numbers: Sequence[int]) -> Itera
 def _describe(c: Connection, rows: Sequence[tuple[int, Any]]) -> dict[int, dict[int, Update]]:
     """The updates by set-up and package version, in the order of the rows."""
     spans = [
-        Span(release_of(row.origin or ""), row.source, row.source_version, row.reaches or "")
+        Span(scope_of_origin(row.origin or ""), row.source, row.source_version, row.reaches or "")
         for _, row in rows
     ]
     fixed = list_fixed(c, spans)

@@ -58,7 +58,11 @@ LIST = """\
 
 def read(value: object) -> dict[tuple[str, str], Affected]:
     parts = read_tracker(io.BytesIO(json.dumps(value).encode()), "tracker")
-    return {(one.advisory, one.release): one for part in parts for one in part.affected}
+    return {
+        (one.advisory, one.scope.removeprefix("debian/")): one
+        for part in parts
+        for one in part.affected
+    }
 
 
 def test_each_state_is_kept() -> None:
@@ -105,10 +109,10 @@ def test_a_notice_covers_its_faults() -> None:
     second, first = read_advisories(io.BytesIO(LIST.encode()), "DSA/list")
     assert first.advisories[0].covers == ("CVE-2026-0001", "CVE-2026-0003")
     assert first.advisories[0].published == datetime(2026, 2, 10, tzinfo=UTC)
-    assert {one.release: (one.status, one.fixed, one.reason) for one in first.affected} == {
-        "bookworm": ("fixed", "3.0.15-1", None),
-        "bullseye": ("not-affected", None, None),
-        "buster": ("open", None, "end-of-life"),
+    assert {one.scope: (one.status, one.fixed, one.reason) for one in first.affected} == {
+        "debian/bookworm": ("fixed", "3.0.15-1", None),
+        "debian/bullseye": ("not-affected", None, None),
+        "debian/buster": ("open", None, "end-of-life"),
     }
     assert second.advisories[0].covers == ()
     assert second.affected[0].fixed == "3.0.15-2"

@@ -12,6 +12,7 @@ from imagecatalog.store.schema.advisories import (
     feed_file,
     feed_part,
     rating,
+    unjudged,
 )
 from imagecatalog.store.schema.archives import (
     apt_index,
@@ -145,6 +146,7 @@ __all__ = [
     "tag_period",
     "tally",
     "token",
+    "unjudged",
     "verdict",
     "vex_statement",
 ]

@@ -1,4 +1,4 @@
-"""Advisories, and which source packages each of them affects."""
+"""Advisories, and which packages each of them affects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 from imagecatalog.store.schema.columns import Id, Moment, metadata, number, to
@@ -32,7 +31,9 @@ advisory = Table(
 advisory_cover = Table(
     "advisory_cover",
     metadata,
-    to("advisory_id", "advisory.id", "the notice", primary_key=True),
+    Column("feed", Text, primary_key=True, comment="who says so"),
+    Column("part", Text, primary_key=True, comment="the feed's part that says so"),
+    to("advisory_id", "advisory.id", "the notice", primary_key=True, index=True),
     to("covered_id", "advisory.id", "a fault that it is about", primary_key=True, index=True),
     sqlite_with_rowid=False,
     comment="the faults that a notice bundles, as a DSA its CVEs",
@@ -44,19 +45,28 @@ affected = Table(
     number(),
     Column("feed", Text, nullable=False, comment="who says so"),
     Column("part", Text, nullable=False, comment="the feed's part that it is of"),
-    to("advisory_id", "advisory.id", "the fault", nullable=False),
-    Column("distro", Text, nullable=False, comment="ID of os-release"),
-    Column("release", Text, nullable=False, comment="codename"),
-    Column("source", Text, nullable=False, comment="source package"),
+    to("advisory_id", "advisory.id", "the fault", nullable=False, index=True),
+    to("scope_id", "scope.id", "where", nullable=False),
+    Column("name", Text, nullable=False, comment="source package, or a language's package"),
     Column("status", Text, nullable=False, comment="fixed, open, not-affected, undetermined"),
-    Column("fixed", Text, comment="first source version without the fault"),
-    Column("fixed_key", LargeBinary, comment="the same as a byte key that sorts"),
+    Column("low_key", LargeBinary, comment="first version with the fault; null: from the first"),
+    Column("high_key", LargeBinary, comment="where the fault ends; null: nowhere"),
+    Column("high_inclusive", Boolean, nullable=False, comment="whether that one has it too"),
+    Column("fixed", Text, comment="first version without the fault"),
     Column("urgency", Text, comment="the feed's own word"),
-    Column("reason", Text, comment="of an open one: no-dsa, postponed, ignored, end-of-life"),
-    UniqueConstraint("advisory_id", "distro", "release", "source", "feed", "part"),
-    Index(None, "source", "distro", "release"),
+    Column("reason", Text, comment="no-dsa, postponed, ignored, end-of-life and the like"),
+    Index(None, "scope_id", "name"),
     Index(None, "feed", "part"),
-    comment="what a feed says of a fault in a source package of a release",
+    comment="what a feed says of a fault in a package: a row for each range of versions",
+)
+
+unjudged = Table(
+    "unjudged",
+    metadata,
+    to("scope_id", "scope.id", "where", primary_key=True),
+    Column("name", Text, primary_key=True, comment="source package, or a language's package"),
+    sqlite_with_rowid=False,
+    comment="of what the advisories changed since it was judged last",
 )
 
 feed_file = Table(

@@ -399,7 +399,126 @@ def upgrade() -> None:
             comment="whose advisories count; null: not worked out yet",
         ),
     )
+    _turn_covers()
+    _turn_affected()
     _make_clair()
+
+
+def _turn_covers() -> None:
+    """Have what a notice covers say which feed says so."""
+    op.execute("CREATE TEMPORARY TABLE cover_before AS SELECT * FROM advisory_cover")
+    op.drop_table("advisory_cover")
+    op.create_table(
+        "advisory_cover",
+        sa.Column("feed", sa.Text(), nullable=False, comment="who says so"),
+        sa.Column("part", sa.Text(), nullable=False, comment="the feed's part that says so"),
+        sa.Column("advisory_id", _ID, nullable=False, comment="the notice"),
+        sa.Column("covered_id", _ID, nullable=False, comment="a fault that it is about"),
+        sa.ForeignKeyConstraint(
+            ["advisory_id"], ["advisory.id"], name=op.f("fk_advisory_cover_advisory_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["covered_id"], ["advisory.id"], name=op.f("fk_advisory_cover_covered_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "feed", "part", "advisory_id", "covered_id", name=op.f("pk_advisory_cover")
+        ),
+        comment="the faults that a notice bundles, as a DSA its CVEs",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_advisory_cover_advisory_id"), "advisory_cover", ["advisory_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_advisory_cover_covered_id"), "advisory_cover", ["covered_id"], unique=False
+    )
+    # A notice was a part by its own name, of the one list that has it.
+    op.execute(
+        "INSERT INTO advisory_cover (feed, part, advisory_id, covered_id) "
+        "SELECT p.feed, p.part, b.advisory_id, b.covered_id FROM cover_before b "
+        "JOIN advisory a ON a.id = b.advisory_id JOIN feed_part p ON p.part = a.name"
+    )
+    op.execute("DROP TABLE cover_before")
+
+
+def _turn_affected() -> None:
+    """Have what is affected say in which scope, and which range of versions."""
+    op.create_table(
+        "unjudged",
+        sa.Column("scope_id", _ID, nullable=False, comment="where"),
+        sa.Column(
+            "name", sa.Text(), nullable=False, comment="source package, or a language's package"
+        ),
+        sa.ForeignKeyConstraint(["scope_id"], ["scope.id"], name=op.f("fk_unjudged_scope_id")),
+        sa.PrimaryKeyConstraint("scope_id", "name", name=op.f("pk_unjudged")),
+        comment="of what the advisories changed since it was judged last",
+        sqlite_with_rowid=False,
+    )
+    op.execute("CREATE TEMPORARY TABLE affected_before AS SELECT * FROM affected")
+    op.drop_table("affected")
+    op.create_table(
+        "affected",
+        sa.Column("id", _ID, nullable=False, comment="our own number"),
+        sa.Column("feed", sa.Text(), nullable=False, comment="who says so"),
+        sa.Column("part", sa.Text(), nullable=False, comment="the feed's part that it is of"),
+        sa.Column("advisory_id", _ID, nullable=False, comment="the fault"),
+        sa.Column("scope_id", _ID, nullable=False, comment="where"),
+        sa.Column(
+            "name", sa.Text(), nullable=False, comment="source package, or a language's package"
+        ),
+        sa.Column(
+            "status", sa.Text(), nullable=False, comment="fixed, open, not-affected, undetermined"
+        ),
+        sa.Column(
+            "low_key",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="first version with the fault; null: from the first",
+        ),
+        sa.Column(
+            "high_key",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="where the fault ends; null: nowhere",
+        ),
+        sa.Column(
+            "high_inclusive", sa.Boolean(), nullable=False, comment="whether that one has it too"
+        ),
+        sa.Column("fixed", sa.Text(), nullable=True, comment="first version without the fault"),
+        sa.Column("urgency", sa.Text(), nullable=True, comment="the feed's own word"),
+        sa.Column(
+            "reason",
+            sa.Text(),
+            nullable=True,
+            comment="no-dsa, postponed, ignored, end-of-life and the like",
+        ),
+        sa.ForeignKeyConstraint(
+            ["advisory_id"], ["advisory.id"], name=op.f("fk_affected_advisory_id")
+        ),
+        sa.ForeignKeyConstraint(["scope_id"], ["scope.id"], name=op.f("fk_affected_scope_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_affected")),
+        comment="what a feed says of a fault in a package: a row for each range of versions",
+    )
+    op.create_index(op.f("ix_affected_advisory_id"), "affected", ["advisory_id"], unique=False)
+    op.create_index(op.f("ix_affected_feed_part"), "affected", ["feed", "part"], unique=False)
+    op.create_index(
+        op.f("ix_affected_scope_id_name"), "affected", ["scope_id", "name"], unique=False
+    )
+    op.execute(
+        "INSERT INTO scope (name) SELECT DISTINCT distro || '/' || release FROM affected_before"
+    )
+    op.execute(
+        "INSERT INTO affected (feed, part, advisory_id, scope_id, name, status, high_key, "
+        "high_inclusive, fixed, urgency, reason) SELECT b.feed, b.part, b.advisory_id, s.id, "
+        "b.source, b.status, b.fixed_key, FALSE, b.fixed, b.urgency, b.reason "
+        "FROM affected_before b JOIN scope s ON s.name = b.distro || '/' || b.release"
+    )
+    op.execute("INSERT INTO unjudged SELECT DISTINCT scope_id, name FROM affected")
+    op.execute("DROP TABLE affected_before")
+    # The files are read once more: what they say is told in more detail now.
+    op.execute("DELETE FROM feed_file")
+    told = sa.table("feed_part", sa.column("digest", sa.LargeBinary()))
+    op.execute(told.update().values(digest=b""))
 
 
 def _make_clair() -> None:

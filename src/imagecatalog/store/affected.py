@@ -1,0 +1,200 @@
+"""What the feeds say is affected by an advisory, and which faults lie between two versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, or_, select
+
+from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange
+from imagecatalog.domain.scopes import type_of
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.schema import advisory, advisory_alias, advisory_cover, affected, scope
+from imagecatalog.versions import sort_key
+
+
+def find_affected(c: Connection, name: str) -> tuple[Affected, ...] | None:
+    """What is affected by an advisory, by scope and name; None for one that no feed tells.
+
+    ``DSA-1234`` means all its revisions. Of one without packages of its own, its other names' count,
+    else of a notice its faults'.
+    """
+    numbers = list(c.scalars(select(advisory.c.id).where(is_named(name))))
+    if not numbers:
+        return None
+    return (
+        _list_affected(c, numbers)
+        or _list_affected(c, _list_aliases(c, numbers))
+        or _list_affected(c, _list_covered(c, numbers))
+    )
+
+
+def describe(c: Connection, name: str) -> Advisory:
+    """An advisory that is there; ``covers`` are the faults it bundles and the notices that bundle it.
+
+    ``DSA-1234`` means the first of its revisions.
+    """
+    row = c.execute(select(advisory).where(is_named(name)).order_by(advisory.c.name).limit(1)).one()
+    other = advisory.alias()
+    down = (
+        select(other.c.name)
+        .join(advisory_cover, advisory_cover.c.covered_id == other.c.id)
+        .where(advisory_cover.c.advisory_id == row.id)
+    )
+    up = (
+        select(other.c.name)
+        .join(advisory_cover, advisory_cover.c.advisory_id == other.c.id)
+        .where(advisory_cover.c.covered_id == row.id)
+    )
+    fault = row.fault_id or row.id
+    same = select(advisory.c.name).where(
+        or_(advisory.c.id == fault, advisory.c.fault_id == fault), advisory.c.id != row.id
+    )
+    return Advisory(
+        name=row.name,
+        description=row.description,
+        published=row.published,
+        covers=tuple(sorted({*c.scalars(down), *c.scalars(up)})),
+        aliases=tuple(sorted(c.scalars(same))),
+    )
+
+
+def is_named(name: str) -> ColumnElement[bool]:
+    """Whether an advisory is the one that somebody names, in whatever case."""
+    wanted = name.upper()
+    if wanted.startswith("GHSA-"):
+        wanted = f"GHSA{name[4:].lower()}"
+    named: ColumnElement[bool] = advisory.c.name.in_({name, wanted})
+    if wanted.startswith(("DSA-", "DLA-", "DTSA-")) and wanted.count("-") == 1:
+        named = named | advisory.c.name.between(f"{wanted}-", f"{wanted}-\uffff")
+    return named
+
+
+def _list_aliases(c: Connection, numbers: Sequence[int]) -> list[int]:
+    query = select(advisory_alias.c.alias_id).where(advisory_alias.c.advisory_id.in_(numbers))
+    return sorted(set(c.scalars(query)))
+
+
+def _list_covered(c: Connection, numbers: Sequence[int]) -> list[int]:
+    query = select(advisory_cover.c.covered_id).where(advisory_cover.c.advisory_id.in_(numbers))
+    return sorted(set(c.scalars(query)))
+
+
+def _list_affected(c: Connection, numbers: Sequence[int]) -> tuple[Affected, ...]:
+    """As the feeds tell it; of what two feeds tell alike one."""
+    found: dict[Affected, None] = {}
+    for batch in batches(numbers):
+        query = (
+            select(
+                advisory.c.name.label("advisory"),
+                scope.c.name.label("scope"),
+                affected,
+            )
+            .join(affected, affected.c.advisory_id == advisory.c.id)
+            .join(scope, scope.c.id == affected.c.scope_id)
+            .where(advisory.c.id.in_(batch))
+            .order_by(scope.c.name, affected.c.name, advisory.c.name, affected.c.id)
+        )
+        spans: dict[tuple[str, Affected], list[AffectedRange]] = {}
+        for row in c.execute(query):
+            one = Affected(
+                advisory=row.advisory,
+                scope=row.scope,
+                name=row.name,
+                status=row.status,
+                urgency=row.urgency,
+                reason=row.reason,
+            )
+            span = AffectedRange(row.low_key, row.high_key, row.high_inclusive, row.fixed)
+            spans.setdefault((f"{row.feed} {row.part}", one), []).append(span)
+        for (_, one), many in spans.items():
+            found[msgspec.structs.replace(one, ranges=tuple(many))] = None
+    return tuple(found)
+
+
+class Span(Struct, frozen=True):
+    """From one version of a source package in a scope to a later one."""
+
+    scope: str
+    source: str
+    after: str
+    up_to: str
+
+
+_POCKET = re.compile(r"-(?:security|updates|proposed-updates|backports(?:-sloppy)?|lts)$")
+
+
+def scope_of_origin(origin: str) -> str:
+    """The scope of the release that an archive, named as ``Label/codename``, belongs to."""
+    label, _, suite = origin.rpartition("/")
+    os_id = "ubuntu" if label.lower().startswith("ubuntu") else "debian"
+    return f"{os_id}/{_POCKET.sub('', suite)}"
+
+
+def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ...]]:
+    """The faults that are gone at the end of each span and not at its beginning, by name.
+
+    Faults alone, not the notices that bundle them. Spans without any are left out.
+    """
+    by_source: dict[tuple[str, str], set[Span]] = {}
+    for span in spans:
+        by_source.setdefault((span.scope, span.source), set()).add(span)
+    found: dict[Span, set[str]] = {}
+    for batch in batches({source for _, source in by_source}):
+        query = (
+            select(advisory.c.name, scope.c.name, affected.c.name, affected.c.high_key)
+            .join(affected, affected.c.advisory_id == advisory.c.id)
+            .join(scope, scope.c.id == affected.c.scope_id)
+            .where(
+                affected.c.name.in_(batch),
+                scope.c.name.in_({place for place, _ in by_source}),
+                affected.c.status == "fixed",
+                affected.c.fixed.is_not(None),
+                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+            )
+        )
+        for name, place, source, key in c.execute(query):
+            kind = type_of(place)
+            for span in by_source.get((place, source), ()):
+                if sort_key(kind, span.after) < key <= sort_key(kind, span.up_to):
+                    found.setdefault(span, set()).add(name)
+    return {span: tuple(sorted(names)) for span, names in found.items()}
+
+
+def list_faults(
+    c: Connection, place: str, sources: Collection[tuple[str, str]]
+) -> dict[str, set[str]]:
+    """The faults that packages of a scope have, each with the packages that have it.
+
+    ``sources`` are pairs of name and version. Faults that nobody has determined are left out.
+    """
+    kind = type_of(place)
+    versions: dict[str, list[bytes]] = {}
+    for source, version in sources:
+        versions.setdefault(source, []).append(sort_key(kind, version))
+    found: dict[str, set[str]] = {}
+    for batch in batches(sorted(versions)):
+        query = (
+            select(
+                advisory.c.name,
+                affected.c.name,
+                affected.c.low_key,
+                affected.c.high_key,
+                affected.c.high_inclusive,
+            )
+            .join(affected, affected.c.advisory_id == advisory.c.id)
+            .join(scope, scope.c.id == affected.c.scope_id)
+            .where(
+                affected.c.name.in_(batch),
+                scope.c.name == place,
+                affected.c.status.in_(("fixed", "open")),
+                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+            )
+        )
+        for name, source, low, high, inclusive in c.execute(query):
+            if any(AffectedRange(low, high, inclusive).contains(one) for one in versions[source]):
+                found.setdefault(name, set()).add(source)
+    return found
