@@ -218,6 +218,33 @@ class AttachmentItem(Struct, frozen=True, kw_only=True):
     """Why nothing of it counts, or what of it was not understood."""
 
 
+class ToldDifference(Struct, frozen=True, kw_only=True):
+    """A package of which we and DebMonitor's client tell different updates."""
+
+    package: str
+    installed: str
+    here: str | None
+    """The version that apt would install by our reading; None: none."""
+    there: str | None
+    """The version that the client told of; None: none."""
+
+
+class ToldUpdates(Struct, frozen=True, kw_only=True):
+    """What DebMonitor's clients told of an image."""
+
+    name: str
+    """By which they told of it."""
+    told_by: str
+    """Whose token or certificate."""
+    received: datetime
+    os: str
+    counts: bool
+    """Whether the verdict rests on it, as there is none of our own."""
+    updates: tuple[Update, ...]
+    differences: tuple[ToldDifference, ...]
+    """From our own updates, where there is a verdict of our own."""
+
+
 class ImageDetail(Struct, frozen=True, kw_only=True):
     """All of one image."""
 
@@ -251,6 +278,8 @@ class ImageDetail(Struct, frozen=True, kw_only=True):
     """The newest tag of its line, where that is another image."""
     newer_base: str | None = None
     """The newest tag of its base's line, where that is another image."""
+    debmonitor: ToldUpdates | None = None
+    """What DebMonitor's clients told of it."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from imagecatalog.catalog.lineage import list_bases
@@ -12,12 +13,14 @@ from imagecatalog.domain.answers import (
     PackageItem,
     Place,
     TagPeriod,
+    ToldUpdates,
     Update,
 )
 from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.ancestry import inherit, package_origins
+from imagecatalog.planning.told import describe_told, list_told
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
 from imagecatalog.store.attachments import list_attachments
@@ -68,7 +71,16 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         base=_base_of(c, number),
         newer=judged.newer,
         newer_base=judged.newer_base,
+        debmonitor=_told_of(c, number, row.set_id, judged, listed),
     )
+
+
+def _told_of(
+    c: Connection, number: int, set_id: int | None, judged: JudgedImage, listed: Sequence[Update]
+) -> ToldUpdates | None:
+    counts = judged.report is not None or judged.verdict.status == "unknown"
+    held = () if set_id is None else packages.list_packages(c, set_id)
+    return describe_told(c, number, counts=counts, ours=listed, packages=held)
 
 
 def _base_of(c: Connection, number: int) -> str | None:
@@ -96,6 +108,8 @@ def _periods(c: Connection, numbers: list[int]) -> tuple[TagPeriod, ...]:
 
 
 def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
+    if judged.report is not None:
+        return list_told(c, [judged.report])[judged.report]
     return updates.list_updates(c, [judged.pair])[judged.pair] if judged.pair else ()
 
 
@@ -112,7 +126,8 @@ def _packages_of(
     }
     items = []
     for package in packages.list_packages(c, set_id):
-        update = newer.get((package.name, package.arch, package.version))
+        key = (package.name, package.arch, package.version)
+        update = newer.get(key) or newer.get((package.name, "", package.version))
         items.append(
             PackageItem(
                 package=package.name,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Verdict
+from imagecatalog.planning.told import judge_told
 from imagecatalog.store import apt, judgements, packages, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
@@ -28,6 +29,8 @@ class JudgedImage(Struct, frozen=True):
     """The newest tag of its line, if it runs and is not that."""
     newer_base: str | None = None
     """The same of its base's line."""
+    report: int | None = None
+    """What DebMonitor's clients told of it, where that counts."""
 
 
 def judge_images(
@@ -67,6 +70,11 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
         if verdict.status == "current" and (row.newer or row.newer_base):
             verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
+    unknown = {
+        number: one.verdict for number, one in judged.items() if one.verdict.status == "unknown"
+    }
+    for number, (verdict, report) in judge_told(c, unknown).items():
+        judged[number] = structs.replace(judged[number], verdict=verdict, report=report)
     return judged
 
 
