@@ -20,7 +20,7 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
-from imagecatalog.domain.answers import ImageDetail, Update
+from imagecatalog.domain.answers import ImageDetail, ToldUpdates, Update
 
 
 def show_image(image: ImageDetail, now: datetime) -> None:
@@ -64,6 +64,8 @@ def show_image(image: ImageDetail, now: datetime) -> None:
     if image.updates:
         _say()
         _write_updates(image.updates)
+    if image.debmonitor:
+        _write_told(image.debmonitor, now)
     _write_beside(image)
     say_next(f"lineage {shlex.quote(image.image)}", also="diff, history, show --inherited")
 
@@ -92,6 +94,29 @@ def _who_must_act(image: ImageDetail) -> str | None:
     elif image.newer_base:
         how = "rebuild it on the newer base"
     return f"{how}: {', '.join(parts)}"
+
+
+def _write_told(told: ToldUpdates, now: datetime) -> None:
+    """What DebMonitor's clients told, and where that is not what we tell."""
+    how = "which count, for there is no verdict of our own" if told.counts else "as apt here says"
+    if told.differences:
+        how = f"{plural(len(told.differences), 'package')} otherwise than apt here"
+    fact = f"{plural(len(told.updates), 'update')} {format_ago(told.received, now)}, {how}"
+    _say("\n" + wrap(f"  {'DebMonitor':<11} {fact}", 14))
+    if told.differences:
+        columns = (
+            Column("PACKAGE", least=12, is_name=True),
+            Column("INSTALLED", least=12),
+            Column("APT HERE", least=12),
+            Column("DEBMONITOR", least=12),
+        )
+        write_table(
+            columns,
+            [
+                (one.package, one.installed, one.here or "-", one.there or "-")
+                for one in told.differences
+            ],
+        )
 
 
 def _write_beside(image: ImageDetail) -> None:
