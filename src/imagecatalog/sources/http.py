@@ -79,6 +79,8 @@ class Download(Struct, frozen=True):
 class Http:
     """A thread-safe client; ``ca`` is a PEM file trusted beside the system's authorities.
 
+    ``certificate`` is our own, in PEM: its file, and that of its key if that is another one.
+
     ``get``, ``head``, ``post``, ``send``, ``delete`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
     raise for a final status from 300 (but 304) unless it is in ``allow``: ``AccessDenied`` 401 and 403,
@@ -89,6 +91,7 @@ class Http:
         self,
         *,
         ca: str | None = None,
+        certificate: tuple[str, str | None] | None = None,
         patience: Patience = PATIENCE,
         per_host: int = 8,
         sleep: Callable[[float], None] = time.sleep,
@@ -100,7 +103,7 @@ class Http:
         self._slots_lock = threading.Lock()
         self._in_vain: dict[str, int] = {}
         self._client = httpx2.Client(
-            verify=_trust(ca),
+            verify=_trust(ca, certificate),
             timeout=httpx2.Timeout(patience.read, connect=patience.connect),
             # No proxy of the environment leads to this machine itself; all else goes by it.
             mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
@@ -339,8 +342,17 @@ class _Transient(Exception):
         self.error = error
 
 
-def _trust(ca: str | None) -> ssl.SSLContext:
+def _trust(ca: str | None, certificate: tuple[str, str | None] | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    if certificate is not None:
+        try:
+            # Asked for nowhere: a key that wants a password cannot be used by a timer.
+            context.load_cert_chain(*certificate, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"cannot read our certificate from {' and '.join(filter(None, certificate))}: {error}",
+                hint="Name PEM files of a certificate and of its key without a password.",
+            ) from error
     if ca is not None:
         try:
             context.load_verify_locations(cafile=ca)
