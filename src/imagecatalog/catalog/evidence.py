@@ -11,27 +11,12 @@ from msgspec import Struct
 
 from imagecatalog.domain.builds import EVIDENCE_ORDER, Evidence, Role
 from imagecatalog.domain.refs import Digest
+from imagecatalog.store.edges import Edge
 from imagecatalog.store.lineage import Claim, Known, Subject
 
 USUAL_PLATFORM = "linux/amd64"
 MOST_CONFLICTS = 100
 """Words against one image's parents that are kept, each once: more are of no use to a person."""
-
-
-class Edge(Struct, frozen=True, kw_only=True):
-    """An image and one of its parents."""
-
-    child: int
-    parent: int | None
-    """The image's number, never an index's; None: the catalog does not hold it."""
-    digest: Digest | None
-    """As it was told; None: by a name alone, or known by layers."""
-    image: str | None
-    """The name that was told, if one was."""
-    role: Role
-    evidence: Evidence
-    also: tuple[Evidence, ...] = ()
-    """What else says the same, best first."""
 
 
 class Conflict(Struct, frozen=True, kw_only=True):

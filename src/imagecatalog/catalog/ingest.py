@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from imagecatalog.catalog import builds
+from imagecatalog.catalog import builds, lineage
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.catalog.debmonitor import settle_reports
 from imagecatalog.catalog.inventories import apply_inventories
@@ -172,3 +172,4 @@ def record_repository(
     repositories.point_tags(c, number, tags, now=now)
     settle_reports(c, name, configured=configured or {}, now=now)
     builds.settle_names(c, name, configured=configured or {}, now=now)
+    lineage.settle(c)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from imagecatalog.catalog import builds, inventories
+from imagecatalog.catalog import builds, inventories, lineage
 from imagecatalog.catalog.builds import Registered
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.domain.builds import Build, Inventory
@@ -27,6 +27,7 @@ def keep_build(
 ) -> BuildReceipt:
     """Keep a build as registered; the very same again changes nothing."""
     kept = builds.register(c, shelf, build, told_by=told_by, configured=configured, now=now)
+    lineage.settle(c)
     return write_receipt(build, kept)
 
 
@@ -65,6 +66,7 @@ def keep_sbom(
         configured=configured,
         now=now,
     )
+    lineage.settle(c)
     return SbomReceipt(
         digest=subject,
         format=inventory.format,

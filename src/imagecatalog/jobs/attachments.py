@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from imagecatalog.catalog import builds
+from imagecatalog.catalog import builds, lineage
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.catalog.tellings import read_name
 from imagecatalog.domain.builds import Build, Inventory, Signature
@@ -259,6 +259,7 @@ class AttachmentReader:
                         configured=self._configured,
                         now=self._now(),
                     )
+            lineage.settle(c)
         with self._counting:
             self.count += 1
         if said.problem is not None and not said.of and said.kind != "other":

@@ -12,6 +12,7 @@ from imagecatalog.catalog import timeline
 from imagecatalog.config import ClusterSetting, Settings
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
+from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
 from imagecatalog.planning.following import follow_plans
@@ -53,6 +54,7 @@ def record(
             for done, future in enumerate(as_completed(waiting), 1):
                 report += future.result()
                 progress(f"scanned {waiting[future]}", done, len(waiting))
+    settle_lineage(catalog)
     with catalog.write() as c:
         updates.judge(c)
         succession.judge(c, settings.lines)

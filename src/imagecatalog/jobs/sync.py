@@ -21,6 +21,7 @@ from imagecatalog.errors import (
     UsageError,
 )
 from imagecatalog.jobs.attachments import Beside, take_beside
+from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
@@ -57,6 +58,7 @@ def sync(
     report = Report()
     for address in addresses:
         report += _sync_address(catalog, settings, address, now, progress)
+    settle_lineage(catalog)
     with catalog.write() as c:
         timeline.match_images(c)
         updates.judge(c)

@@ -13,13 +13,9 @@ from imagecatalog.store.successions import Succession
 
 
 def judge(c: Connection, rules: Sequence[LineRule] = ()) -> None:
-    """Judge every image that runs; called after whatever may have moved a tag.
-
-    What each is built on is kept too, so that no list of what runs has to climb for it.
-    """
+    """Judge every image that runs; called after whatever may have moved a tag."""
     running = successions.list_running(c)
     successions.replace_all(c, find_successions(c, running, rules))
-    successions.replace_paths(c, lineage.list_base_paths(c, running))
 
 
 def find_successions(

@@ -19,7 +19,7 @@ from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import inherit
 from imagecatalog.planning.verdicts import JudgedImage, judge_images, judge_running
-from imagecatalog.store import counts, images, lookups, runs, successions, updates
+from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.page import Page, make_cursor, read_cursor
@@ -194,7 +194,7 @@ def _describe(
     pending = {
         item.number: by_pair[item.judged.pair] for item in shown if item.judged.pair in by_pair
     }
-    paths = _list_paths(c, shown)
+    paths = lineage.list_base_paths(c, {item.number for item in shown if item.number})
     listed = inherit(c, pending, paths)
     bases = {number: path[0] for number, path in paths.items() if path}
     names = images.best_names(c, bases.values())
@@ -219,13 +219,6 @@ def _describe(
             )
         )
     return tuple(described)
-
-
-def _list_paths(c: Connection, shown: Iterable[_Candidate]) -> Mapping[int, Sequence[int]]:
-    """The bases of each image, the nearest first: as kept of what runs, climbed for of the rest."""
-    idle = {item.number for item in shown if item.number and not item.run_images}
-    alive = {item.number for item in shown if item.number and item.run_images}
-    return successions.list_paths(c, alive) | lineage.list_base_paths(c, idle)
 
 
 def running(

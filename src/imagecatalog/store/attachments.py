@@ -14,6 +14,7 @@ from imagecatalog.domain.builds import Signature
 from imagecatalog.domain.refs import Digest
 from imagecatalog.formats.oci import OCI_INDEX
 from imagecatalog.store.dialect import batches, upsert
+from imagecatalog.store.edges import forget_images, note_images
 from imagecatalog.store.schema import (
     attachment,
     index_member,
@@ -185,6 +186,7 @@ def forget_as_images(c: Connection, name: str, tags: Collection[str]) -> None:
         pointed = {number for _, number in found}
         members = select(index_member.c.manifest_id).where(index_member.c.index_id.in_(pointed))
         below = set(c.scalars(members))
+        note_images(c, below, spreads=True)
         _forget(c, pointed)
         _forget(c, below)
 
@@ -203,6 +205,7 @@ def _forget(c: Connection, numbers: Collection[int]) -> None:
     for batch in batches(numbers):
         query = select(manifest.c.id).where(manifest.c.id.in_(batch), ~or_(*kept))
         ends = list(c.scalars(query))
+        forget_images(c, ends)
         for column in (
             index_member.c.index_id,
             manifest_label.c.manifest_id,

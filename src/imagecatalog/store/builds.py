@@ -13,6 +13,7 @@ from imagecatalog.domain.builds import Evidence, Role, Signature
 from imagecatalog.domain.lineage import BuildItem, ParentItem, RegisteredName
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
+from imagecatalog.store.edges import note_changes
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import build, build_parent, index_member, manifest
 
@@ -98,6 +99,13 @@ def put_builds(
     ]
     written = insert_returning(c, build, values, build.c.digest, build.c.id)
     numbers = {bytes(digest): int(number) for digest, number in written}
+    for is_own in (True, False):  # what an image says itself, its children may just have inherited
+        told = (
+            row.subject
+            for row in rows
+            if row.subject and row.digest in numbers and (row.evidence == "annotation") == is_own
+        )
+        note_changes(c, told, spreads=is_own)
     insert_new(
         c,
         build_parent,
@@ -121,6 +129,7 @@ def drop_builds(c: Connection, subject: Digest, evidence: Evidence, *, but: int)
     """Forget what was told of an image with this evidence before, but that one build."""
     old = (build.c.subject == subject, build.c.evidence == evidence, build.c.id != but)
     numbers = select(build.c.id).where(*old)
+    note_changes(c, [subject], spreads=True)
     c.execute(build_parent.delete().where(build_parent.c.build_id.in_(numbers)))
     c.execute(build.delete().where(*old))
 

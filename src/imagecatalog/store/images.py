@@ -16,6 +16,7 @@ from imagecatalog.domain.refs import Digest
 from imagecatalog.store.builds import list_given_names
 from imagecatalog.store.chains import put_chains
 from imagecatalog.store.dialect import batches, insert_new, upsert
+from imagecatalog.store.edges import note_changes
 from imagecatalog.store.labels import put_labels
 from imagecatalog.store.layers import put_layers
 from imagecatalog.store.schema import (
@@ -162,6 +163,7 @@ def put_images(
         returned=[manifest.c.digest, manifest.c.id],
     )
     numbers = {digest: int(number) for digest, number in written}
+    note_changes(c, rows, spreads=True)
     put_labels(c, shelf, {numbers[facts.digest]: facts.labels for facts in images})
     return [numbers[facts.digest] for facts in images]
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_returning
+from imagecatalog.store.edges import forget_images, note_changes, note_images
 from imagecatalog.store.images import INDEX, UNREAD
 from imagecatalog.store.schema import (
     debmonitor_report,
@@ -234,7 +235,7 @@ _POINT = (
 )
 
 
-def point_images(c: Connection, rows: Iterable[tuple[int, Told, int | None, int | None]]) -> None:
+def point_images(c: Connection, rows: Sequence[tuple[int, Told, int | None, int | None]]) -> None:
     """Have the list count for an image (number, list, distribution's id, set-up's id)."""
     values = [
         {
@@ -248,6 +249,12 @@ def point_images(c: Connection, rows: Iterable[tuple[int, Told, int | None, int 
         for number, told, distro_id, setup_id in rows
     ]
     if values:
+        named = {number for number, told, *_ in rows if told.platform is not None}
+        for batch in batches(sorted(named)):
+            query = select(manifest.c.id).where(
+                manifest.c.id.in_(batch), manifest.c.platform.is_(None)
+            )
+            note_images(c, list(c.scalars(query)), spreads=True)
         c.execute(_POINT, values)
 
 
@@ -304,7 +311,9 @@ def put_unmet(
         }
         for row in sorted(rows, key=lambda row: row.digest)
     ]
-    return dict(insert_returning(c, manifest, values, manifest.c.digest, manifest.c.id))
+    written = dict(insert_returning(c, manifest, values, manifest.c.digest, manifest.c.id))
+    note_changes(c, written, spreads=True)
+    return written
 
 
 def lock_images(c: Connection, digests: Collection[Digest]) -> None:
@@ -334,6 +343,7 @@ def drop_phantoms(c: Connection, configs: Collection[Digest]) -> None:
         c.execute(succession.delete().where(or_(*follows)))
         reported = debmonitor_report.c.manifest_id.in_(batch)
         c.execute(update(debmonitor_report).where(reported).values(manifest_id=None))
+        forget_images(c, batch)
         c.execute(manifest.delete().where(manifest.c.id.in_(batch)))
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, func, or_, select, tuple_,
 from imagecatalog.domain.builds import Evidence
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
+from imagecatalog.store.edges import note_changes
 from imagecatalog.store.schema import (
     Moment,
     build,
@@ -257,6 +258,11 @@ def settle_parents(c: Connection, settled: Mapping[tuple[int, int], Meaning]) ->
     ]
     if rows:
         c.execute(_SETTLE_PARENT, rows)
+        for batch in batches({build_id for build_id, _ in settled}):
+            subjects = select(build.c.subject).where(
+                build.c.id.in_(batch), build.c.subject.is_not(None)
+            )
+            note_changes(c, sorted(c.scalars(subjects)), spreads=False)
 
 
 def is_any_waiting(c: Connection) -> bool:
@@ -298,6 +304,7 @@ def list_waiting_builds(c: Connection, names: Collection[str]) -> list[WaitingBu
 def settle_subject(c: Connection, number: int, digest: Digest) -> None:
     """Write which image a build made."""
     c.execute(update(build).where(build.c.id == number).values(subject=digest))
+    note_changes(c, [digest], spreads=False)
 
 
 def list_moved_tags(c: Connection, path: str, *, since: datetime) -> list[str]:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, and_, func, select, update
 from imagecatalog.domain.answers import RepositorySummary, TagPeriod
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import NotFound
-from imagecatalog.store.dialect import batches, insert_new
+from imagecatalog.store.dialect import batches, insert_new, insert_returning
+from imagecatalog.store.edges import note_images
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import (
@@ -108,11 +109,14 @@ def list_current_tags(c: Connection, name: str) -> dict[str, int]:
 
 def mark_present(c: Connection, repository_id: int, manifests: Collection[int]) -> None:
     """Note that the repository has these manifests."""
-    insert_new(
+    came = insert_returning(
         c,
         repository_manifest,
         [{"repository_id": repository_id, "manifest_id": number} for number in manifests],
+        repository_manifest.c.manifest_id,
     )
+    # Of images with the same layers one that is elsewhere is rather the base.
+    note_images(c, {row.manifest_id for row in came}, spreads=True)
     for batch in batches(manifests):
         c.execute(
             update(repository_manifest)

@@ -1,17 +1,14 @@
-"""What came after an image and what it is built on: kept for what runs, replaced at each judgement."""
+"""What came after an image: kept for what runs, replaced at each judgement."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from imagecatalog.store.dialect import batches, insert_new
-from imagecatalog.store.schema import base_path, manifest, run, run_image, succession
-
-_decode_path = msgspec.msgpack.Decoder(list[int]).decode
+from imagecatalog.store.schema import manifest, run, run_image, succession
 
 
 class Succession(Struct, frozen=True, kw_only=True):
@@ -43,33 +40,6 @@ def list_chains(c: Connection, numbers: Collection[int]) -> dict[int, bytes]:
             manifest.c.id.in_(batch), manifest.c.chain.is_not(None)
         )
         found.update((number, bytes(chain)) for number, chain in c.execute(query))
-    return found
-
-
-def replace_paths(c: Connection, paths: Mapping[int, Sequence[int]]) -> None:
-    """Keep the bases of these images, the nearest first, and of no others."""
-    new = {number: msgspec.msgpack.encode(list(path)) for number, path in paths.items() if path}
-    kept = {number: bytes(bases) for number, bases in c.execute(select(base_path))}
-    stale = {number for number, bases in kept.items() if new.get(number) != bases}
-    for batch in batches(sorted(stale)):
-        c.execute(base_path.delete().where(base_path.c.manifest_id.in_(batch)))
-    insert_new(
-        c,
-        base_path,
-        [
-            {"manifest_id": number, "bases": new[number]}
-            for number in sorted(new)
-            if kept.get(number) != new[number]
-        ],
-    )
-
-
-def list_paths(c: Connection, numbers: Collection[int]) -> dict[int, list[int]]:
-    """The bases of those of these images that run and have any, the nearest first."""
-    found: dict[int, list[int]] = {}
-    for batch in batches(set(numbers)):
-        query = select(base_path).where(base_path.c.manifest_id.in_(batch))
-        found.update((number, _decode_path(bases)) for number, bases in c.execute(query))
     return found
 
 

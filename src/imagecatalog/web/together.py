@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from imagecatalog.catalog import lineage
 from imagecatalog.catalog.builds import Registered, register_all
 from imagecatalog.catalog.configured import ConfiguredSetups
 from imagecatalog.catalog.tellings import Telling
@@ -102,6 +103,7 @@ class Registrar:
                     configured=self._configured(),
                     now=batch[0].now,
                 )
+                lineage.settle(c, 4 * TOGETHER)
         except DatabaseError as error:
             for one in batch:
                 one.error = error

@@ -26,10 +26,11 @@ from imagecatalog.store.schema.archives import (
 )
 from imagecatalog.store.schema.builds import (
     attachment,
-    base_path,
     build,
     build_parent,
+    edge,
     inventory,
+    lineage_change,
     plan,
     succession,
 )
@@ -92,7 +93,6 @@ __all__ = [
     "apt_release_index",
     "apt_setup",
     "attachment",
-    "base_path",
     "blob",
     "build",
     "build_parent",
@@ -111,6 +111,7 @@ __all__ = [
     "debmonitor_report",
     "deferral",
     "distro",
+    "edge",
     "epss",
     "exploited",
     "feed_file",
@@ -122,6 +123,7 @@ __all__ = [
     "label",
     "layer",
     "layer_entry",
+    "lineage_change",
     "manifest",
     "manifest_label",
     "metadata",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
-from imagecatalog.store.schema.columns import Exact, Moment, PackedDigest, metadata, number, to
+from imagecatalog.store.schema.columns import Exact, Id, Moment, PackedDigest, metadata, number, to
 
 build = Table(
     "build",
@@ -101,13 +110,31 @@ succession = Table(
     comment="what came after an image, kept for what runs",
 )
 
-base_path = Table(
-    "base_path",
+edge = Table(
+    "edge",
     metadata,
-    to("manifest_id", "manifest.id", "the image", primary_key=True),
-    Column("bases", LargeBinary, nullable=False, comment="ids, the nearest first; MessagePack"),
+    # No foreign keys: who deletes an image and who weighs edges must not wait for each other.
+    Column("child_id", Id, primary_key=True, comment="manifest.id of the image"),
+    Column("position", SmallInteger, primary_key=True, comment="its base first"),
+    Column("parent_id", Id, comment="manifest.id of the parent; null: the catalog has it not"),
+    Column("role", Text, nullable=False, comment="base, stage or copy"),
+    Column("evidence", Text, nullable=False, comment="the best that says so"),
+    Column("also", Text, comment="what else says so, with blanks between"),
+    Column("digest", PackedDigest, comment="as it was told; null: by a name alone, or by layers"),
+    Column("image", Text, comment="the name told, if one was"),
+    Column("nearest", Boolean, nullable=False, comment="the first base that the catalog has"),
+    Index(None, "parent_id", "child_id"),
     sqlite_with_rowid=False,
-    comment="what an image is built on, kept for what runs",
+    comment="the parents of each image that count, weighed from all that is told",
+)
+
+lineage_change = Table(
+    "lineage_change",
+    metadata,
+    number(),
+    Column("digest", PackedDigest, nullable=False, comment="of whom something was told"),
+    Column("spreads", Boolean, nullable=False, comment="what is built on it may change as well"),
+    comment="of what the edges are to be weighed anew",
 )
 
 plan = Table(
