@@ -91,6 +91,7 @@ def record_images(
                 setup_id=setup,
                 set_id=set_id,
                 unknown=contents.unknown,
+                problems=contents.problems,
                 reader=reader,
                 labels=record.manifest.annotations | record.config.labels,
             )

@@ -22,6 +22,9 @@ from imagecatalog.cli.render import (
 )
 from imagecatalog.domain.answers import ImageDetail, ToldUpdates, Update
 
+_PROBLEMS = 5
+"""Files that could not be read, as far as they are shown."""
+
 
 def show_image(image: ImageDetail, now: datetime) -> None:
     """``show``: the verdict, then the facts, then the updates."""
@@ -49,6 +52,10 @@ def show_image(image: ImageDetail, now: datetime) -> None:
     for layer in image.layers:
         if layer.problem:
             _say(wrap(f"  {'layer':<11} {layer.digest[:19]}: {layer.problem}", 14))
+    for problem in image.problems[:_PROBLEMS]:
+        _say(wrap(f"  {'not read':<11} {problem.path}: {problem.reason}", 14))
+    if len(image.problems) > _PROBLEMS:
+        _say(f"  {'':<11} and {len(image.problems) - _PROBLEMS} more: see --format json")
     if image.running:
         _say()
         columns = (

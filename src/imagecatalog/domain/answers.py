@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from imagecatalog.domain.contents import FileProblem
+
 Status = Literal["security-update", "update", "superseded", "end-of-life", "current", "unknown"]
 """A verdict; ``superseded`` is an image that runs and is not the newest of its line, or not built on
 the newest of its base's; ``end-of-life`` comes with support data."""
@@ -183,6 +185,8 @@ class PackageItem(Struct, frozen=True, kw_only=True):
     origin: str | None = None
     inherited_from: str | None = None
     """The farthest base that has the very same version; None: the image's own."""
+    third_party: bool = False
+    """The distribution did not build it: its advisories say nothing of it."""
 
 
 class ImageSummary(Struct, frozen=True, kw_only=True):
@@ -280,6 +284,8 @@ class ImageDetail(Struct, frozen=True, kw_only=True):
     """The newest tag of its base's line, where that is another image."""
     debmonitor: ToldUpdates | None = None
     """What DebMonitor's clients told of it."""
+    problems: tuple[FileProblem, ...] = ()
+    """Files that tell of packages and could not be read: what they hold is not known."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -53,6 +53,14 @@ class LayerReading(Struct, frozen=True):
     """Why the layer could not be read to its end; its entries are then not to be trusted."""
 
 
+class FileProblem(Struct, frozen=True):
+    """A file of an image that tells of packages and could not be read, or not all of it."""
+
+    path: str
+    code: str
+    reason: str
+
+
 class ImageContents(Struct, frozen=True):
     """What an image holds; when ``unknown`` says why, ``packages`` is None or incomplete."""
 
@@ -62,3 +70,5 @@ class ImageContents(Struct, frozen=True):
     apt: AptSetup | None = None
     """None when the image carries no apt sources."""
     unknown: Unknown | None = None
+    problems: tuple[FileProblem, ...] = ()
+    """What does not make the packages of its distribution unknown, by path; the first hundred."""

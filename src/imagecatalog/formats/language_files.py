@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["gem", "java", "npm", "python"]
@@ -21,6 +22,10 @@ _DULL = (
     "var/lib/apt/",
     "var/lib/dpkg/info/",
 )
+_STORED = re.compile(
+    r"(?:.*/)?(?:store/v\d+/files/[0-9a-f]{2}/[0-9a-f]+|\.bun/install/cache/.+/package\.json)"
+)
+"""Where pnpm and Bun keep files to which those of ``node_modules`` are hard links."""
 _PROGRAMS = ("bin", "sbin", "libexec")
 _NO_PROGRAMS = ("etc/", "usr/share/", "var/")
 
@@ -51,6 +56,11 @@ def find_kind(path: str) -> Kind | None:
     if name.endswith(".egg-info"):
         return "python"
     return "java" if name.endswith(ARCHIVES) else None
+
+
+def is_stored(path: str) -> bool:
+    """Whether a file at this path may be a ``package.json`` that others are hard links to."""
+    return _STORED.fullmatch(path) is not None
 
 
 def may_tell(path: str) -> bool:

@@ -18,7 +18,8 @@ from imagecatalog.formats.brought import LIST_LIMIT, Brought, is_brought
 from imagecatalog.formats.dpkg import parse_status
 from imagecatalog.formats.go_binary import ELF, read_program
 from imagecatalog.formats.installed import DATABASES, RPM_JOURNALS, Language, find_language
-from imagecatalog.formats.language_files import hides_packages, is_dull
+from imagecatalog.formats.language_files import hides_packages, is_dull, is_stored
+from imagecatalog.formats.node_modules import parse_package
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
 
@@ -157,7 +158,7 @@ class _Sieve:
         files = self._brought.settle()
         for entry in entries:
             if entry.database and not is_wanted(entry.path) and is_brought(entry.path, files):
-                yield LayerEntry(entry.path, "file")
+                yield LayerEntry(entry.path, "file", database=PackageDatabase(()))
             else:
                 yield entry
 
@@ -181,6 +182,8 @@ class _Sieve:
         if member.type == b"5" or is_dull(path):
             return None
         language = find_language(path)
+        if not language and is_stored(path):
+            return self._read_stored(path, member)
         if not language and not hides_packages(path):
             is_program = member.mode & 0o111 and member.type == b"0" and not member.sparse
             return self._look_into(path, member) if is_program else None
@@ -194,6 +197,16 @@ class _Sieve:
             return LayerEntry(path, "file", database=PackageDatabase((), problem=problem))
         data = self._archive.read_part(member, language.limit)
         return LayerEntry(path, "file", database=language.parse(data, path))
+
+    def _read_stored(self, path: str, member: Member) -> LayerEntry | None:
+        """A file that is kept for hard links to it, if it is of a package."""
+        if member.type != b"0" or member.sparse or member.size > self._limits.file:
+            return None
+        head = self._archive.read_part(member, 1)
+        if head != b"{":
+            return None
+        database = parse_package(head + self._archive.read_body(member), path)
+        return LayerEntry(path, "file", database=database) if database.packages else None
 
     def _look_into(self, path: str, member: Member) -> LayerEntry | None:
         """A program's entry, if it is one of Go's: of others nothing is kept."""

@@ -68,6 +68,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         apt_sources=_describe_sources(setup),
         labels=list_labels(c, number),
         attachments=list_attachments(c, number),
+        problems=row.problems,
         base=_base_of(c, number),
         newer=judged.newer,
         newer_base=judged.newer_base,
@@ -124,8 +125,9 @@ def _packages_of(
         (one.type, one.package, one.arch, one.installed): one.inherited_from
         for one in package_origins(c, number)
     }
+    foreign = packages.find_third_party(c, set_id)
     items = []
-    for package in packages.list_packages(c, set_id):
+    for version_id, package in packages.list_numbered(c, set_id):
         key = (package.name, package.arch, package.version)
         update = newer.get(key) or newer.get((package.name, "", package.version))
         items.append(
@@ -143,6 +145,7 @@ def _packages_of(
                 inherited_from=brought.get(
                     (package.type, package.name, package.arch, package.version)
                 ),
+                third_party=version_id in foreign,
             )
         )
     return tuple(items)

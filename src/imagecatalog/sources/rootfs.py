@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagecatalog.domain.apt import AptSetup, AptSource, Keyring
-from imagecatalog.domain.contents import ImageContents, LayerEntry, PackageDatabase
+from imagecatalog.domain.contents import FileProblem, ImageContents, LayerEntry, PackageDatabase
 from imagecatalog.domain.overlay import Tree
 from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Platform
+from imagecatalog.errors import clean_text
 from imagecatalog.formats.apt_preferences import parse_preferences
 from imagecatalog.formats.apt_sources import parse_sources
-from imagecatalog.formats.installed import APK_DATABASES, RPM_DATABASES
+from imagecatalog.formats.installed import APK_DATABASES, RPM_DATABASES, RPM_MANIFEST
+from imagecatalog.formats.language_files import find_kind, is_stored
 from imagecatalog.formats.layer import WANTED_FOLDERS, is_wanted
 from imagecatalog.formats.os_release import parse_debian_version, parse_os_release
 
@@ -22,6 +24,10 @@ _ARCH = "var/lib/dpkg/arch"
 
 _NONE = "no-package-database"
 _PROBLEMS_SHOWN = 3
+_PROBLEMS_KEPT = 100
+_TEXT = 500
+_BROKEN, _NOT_READ = "package-database-broken", "package-database-not-read"
+_LANGUAGE = "language-package-not-read"
 
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _DEBIAN_ARCHITECTURES = {
@@ -42,8 +48,9 @@ _DEBIAN_ARCHITECTURES = {
 def describe_root(tree: Tree, platform: Platform) -> ImageContents:
     """What the files of an image say, links followed; raises ``TooDeep`` for links in a circle."""
     distro = _find_distro(_Files(tree))
-    database, unknown = _find_packages(_Files(tree))
-    if languages := _find_languages(tree):
+    problems: list[FileProblem] = []
+    database, unknown = _find_packages(_Files(tree), problems)
+    if languages := _find_languages(tree, problems):
         database, unknown = _join(database, languages, unknown, is_distro=distro is not None)
     packages = database.packages if database else None
     return ImageContents(
@@ -52,6 +59,7 @@ def describe_root(tree: Tree, platform: Platform) -> ImageContents:
         held=database.held if database else (),
         apt=_find_apt(_Files(tree), [one for one in packages or () if one.type == "deb"], platform),
         unknown=unknown,
+        problems=_limit(problems),
     )
 
 
@@ -103,13 +111,11 @@ class _Files:
         if entry is not None and entry.database is not None:
             return entry.database
         if entry is not None:
-            return Unknown("package-database-not-read", f"{path}: {_describe_unread(entry)}")
+            return Unknown(_NOT_READ, f"{path}: {_describe_unread(entry)}")
         real = self._tree.resolve(path)
         if is_wanted(real):
             return None
-        return Unknown(
-            "package-database-not-read", f"{path}: is a link to {real[:200]!r}, which is not read"
-        )
+        return Unknown(_NOT_READ, f"{path}: is a link to {real[:200]!r}, which is not read")
 
     def databases(self) -> Iterator[PackageDatabase | Unknown]:
         """Those of distroless images, a file for each package, then dpkg's own."""
@@ -120,23 +126,21 @@ class _Files:
         if database := self.database(_STATUS):
             yield database
 
-    def others(self) -> Iterator[PackageDatabase | Unknown]:
+    def others(self) -> Iterator[tuple[str, PackageDatabase | Unknown]]:
         """The databases of other package managers: each of apk's, and the newest kind of RPM's."""
         seen: set[str] = set()
-        for path in (*APK_DATABASES, *RPM_DATABASES):
+        for path in (*APK_DATABASES, *RPM_DATABASES, RPM_MANIFEST):
             if self.has(path) and (real := self._tree.resolve(path)) not in seen:
                 seen.add(real)
                 if database := self._complete(path):
-                    yield database
-                if path in RPM_DATABASES:
+                    yield path, database
+                if path not in APK_DATABASES:
                     return
 
     def _complete(self, path: str) -> PackageDatabase | Unknown | None:
         """The database, unless more of it lies in a journal, which SQLite leaves when it is killed."""
         if self.has(journal := f"{path}-wal") and self.read(journal) is None:
-            return Unknown(
-                "package-database-not-read", f"{journal}: has changes, and journals are not read"
-            )
+            return Unknown(_NOT_READ, f"{journal}: has changes, and journals are not read")
         return self.database(path)
 
     def has(self, path: str) -> bool:
@@ -150,11 +154,13 @@ def _describe_unread(entry: LayerEntry) -> str:
     return "is too large or no plain file, and is not read"
 
 
-def _find_packages(files: _Files) -> tuple[PackageDatabase | None, Unknown | None]:
+def _find_packages(
+    files: _Files, problems: list[FileProblem]
+) -> tuple[PackageDatabase | None, Unknown | None]:
     """All packages, and what makes the list incomplete.
 
-    Beside packages of dpkg a broken database of another package manager is let be: the tools of
-    others lie in Debian images too, and of theirs nothing is installed.
+    Beside packages of dpkg a broken database of another package manager is a problem and no more:
+    the tools of others lie in Debian images too, and of theirs nothing is installed.
     """
     packages: dict[tuple[str, str, str], Package] = {}
     held: set[str] = set()
@@ -166,9 +172,11 @@ def _find_packages(files: _Files) -> tuple[PackageDatabase | None, Unknown | Non
         held.update(database.held)
         unknown = unknown or _broken(database)
     is_debian = bool(packages) or unknown is not None
-    for database in files.others():
+    for path, database in files.others():
         problem = database if isinstance(database, Unknown) else _broken(database)
         unknown = unknown or (None if is_debian else problem)
+        if problem and is_debian:
+            problems.append(_problem(path, problem.code, problem.reason))
         if isinstance(database, PackageDatabase):
             packages.update(_by_identity(database))
     if not packages:
@@ -176,17 +184,39 @@ def _find_packages(files: _Files) -> tuple[PackageDatabase | None, Unknown | Non
     return PackageDatabase(tuple(sorted(packages.values())), tuple(sorted(held))), unknown
 
 
-def _find_languages(tree: Tree) -> PackageDatabase | None:
-    """What languages installed, wherever it lies, also where packages of dpkg brought it."""
+def _find_languages(tree: Tree, problems: list[FileProblem]) -> PackageDatabase | None:
+    """What languages installed, wherever it lies."""
     packages: set[Package] = set()
-    problems = []
+    broken = []
     for path, entry in tree.files():
-        if entry.database is not None and not is_wanted(path):
+        if is_wanted(path) or is_stored(path):
+            continue
+        why = None
+        if entry.database is not None:
             packages.update(entry.database.packages)
-            if entry.database.problem:
-                problems.append(entry.database.problem)
-    problem = "; ".join(sorted(problems)[:_PROBLEMS_SHOWN]) or None
+            why = entry.database.problem
+        elif entry.kind == "file" and find_kind(path):
+            why = f"{path}: {_describe_unread(entry)}"
+        if why:
+            why = why.removeprefix(f"{entry.path}: ").removeprefix(f"{path}: ")
+            broken.append(f"{path}: {why}")
+            problems.append(_problem(path, _LANGUAGE, why))
+    problem = "; ".join(sorted(broken)[:_PROBLEMS_SHOWN]) or None
     return PackageDatabase(tuple(packages), problem=problem) if packages or problem else None
+
+
+def _problem(path: str, code: str, why: str) -> FileProblem:
+    return FileProblem(
+        clean_text(path[:_TEXT]), code, clean_text(why.removeprefix(f"{path}: ")[:_TEXT])
+    )
+
+
+def _limit(problems: list[FileProblem]) -> tuple[FileProblem, ...]:
+    """The first, by path; the last says how many more there are."""
+    problems.sort(key=lambda one: (one.path, one.code, one.reason))
+    more = problems[_PROBLEMS_KEPT:]
+    last = [FileProblem("", _LANGUAGE, f"{len(more)} more files could not be read")] if more else []
+    return (*problems[:_PROBLEMS_KEPT], *last)
 
 
 def _join(
@@ -217,11 +247,11 @@ def _by_identity(database: PackageDatabase) -> Iterator[tuple[tuple[str, str, st
 
 
 def _broken(database: PackageDatabase) -> Unknown | None:
-    return Unknown("package-database-broken", database.problem) if database.problem else None
+    return Unknown(_BROKEN, database.problem) if database.problem else None
 
 
 def _explain_none(files: _Files) -> Unknown:
-    for path in (_STATUS, *APK_DATABASES, *RPM_DATABASES):
+    for path in (_STATUS, *APK_DATABASES, *RPM_DATABASES, RPM_MANIFEST):
         if files.has(path):
             return Unknown(_NONE, f"{path}: names no installed package")
     return Unknown(_NONE, f"the image has no package database: no {_STATUS}")

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, func, or_, select
 
+from imagecatalog.domain.contents import FileProblem
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
@@ -75,6 +76,7 @@ class ImageFacts(Struct, frozen=True, kw_only=True):
     setup_id: int | None = None
     set_id: int | None = None
     unknown: Unknown | None = None
+    problems: tuple[FileProblem, ...] = ()
     reader: int | None = None
     labels: Mapping[str, str] = {}
     """Of its configuration and its manifest's annotations."""
@@ -183,6 +185,7 @@ def _row(facts: ImageFacts, kind: int, pile: bytes | None, now: datetime) -> dic
         "set_id": facts.set_id,
         "unknown_code": facts.unknown and facts.unknown.code,
         "unknown_reason": facts.unknown and facts.unknown.reason,
+        "problems": msgspec.json.encode(facts.problems).decode() if facts.problems else None,
         "reader": facts.reader,
         "chain": pile,
         "inventory_id": None,

@@ -14,7 +14,13 @@ from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Unknown
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches, insert_new, insert_returning
-from imagecatalog.store.packages import PackageList, list_held, list_members, put_sets
+from imagecatalog.store.packages import (
+    PackageList,
+    list_held,
+    list_members,
+    note_third_party,
+    put_sets,
+)
 from imagecatalog.store.schema import blob, layer, layer_entry
 from imagecatalog.store.shelf import Shelf
 
@@ -56,6 +62,7 @@ def put_reading(c: Connection, shelf: Shelf, reading: LayerReading) -> None:
     databases = [entry.database for entry in reading.entries if entry.database is not None]
     lists = [PackageList(database.packages, database.held) for database in databases]
     sets = iter(put_sets(c, shelf, lists))
+    note_third_party(c, shelf, {one for database in databases for one in database.foreign})
     blobs = _put_blobs(c, {entry.data for entry in reading.entries if entry.data is not None})
     insert_new(
         c,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, or_, select
 
+from imagecatalog.domain.contents import FileProblem
 from imagecatalog.domain.refs import Digest, Reference
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.store.builds import find_named
@@ -26,6 +28,7 @@ from imagecatalog.store.schema import (
 )
 
 _USUAL_PLATFORM = "linux/amd64"
+_PROBLEMS = msgspec.json.Decoder(tuple[FileProblem, ...])
 
 
 class ImageRow(Struct, frozen=True):
@@ -45,6 +48,7 @@ class ImageRow(Struct, frozen=True):
     first_seen: datetime
     media_type: str
     config_digest: Digest | None
+    problems: tuple[FileProblem, ...] = ()
 
 
 class LayerRow(Struct, frozen=True):
@@ -80,6 +84,7 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
                 row.first_seen,
                 MEDIA_TYPES[row.media_type],
                 row.config_digest,
+                () if row.inventory_id else _PROBLEMS.decode(row.problems or "[]"),
             )
     return found
 

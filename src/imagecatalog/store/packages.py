@@ -21,13 +21,15 @@ from sqlalchemy import Connection, bindparam, select
 from typing_extensions import Buffer
 
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.dialect import batches, insert_pairs, insert_returning
+from imagecatalog.formats.third_party import is_third_party
+from imagecatalog.store.dialect import batches, insert_new, insert_pairs, insert_returning
 from imagecatalog.store.schema import (
     package_chunk,
     package_chunk_member,
     package_set,
     package_set_chunk,
     package_version,
+    third_party,
 )
 from imagecatalog.store.shelf import Shelf
 from imagecatalog.versions import sort_key
@@ -140,8 +142,34 @@ def _put_versions(c: Connection, shelf: Shelf, packages: Collection[Package]) ->
         *_FIELDS,
     )
     _remember(shelf, written, {package: package for package in missing})
+    written_by_others = [
+        package
+        for package in missing
+        if package in shelf.versions and package.type == "deb" and is_third_party(package.version)
+    ]
+    note_third_party(c, shelf, written_by_others)
     # Some were there, or another process has written them meanwhile.
     _find_versions(c, shelf, [package for package in missing if package not in shelf.versions])
+
+
+def note_third_party(c: Connection, shelf: Shelf, packages: Iterable[Package]) -> None:
+    """Note that the distribution did not build these; they must be on the shelf."""
+    numbers = sorted(shelf.versions[package] & _NUMBER for package in packages)
+    insert_new(c, third_party, [{"package_version_id": number} for number in numbers])
+
+
+def find_third_party(c: Connection, set_id: int) -> set[int]:
+    """The numbers of the packages of a set that the distribution did not build."""
+    query = (
+        select(third_party.c.package_version_id)
+        .join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == third_party.c.package_version_id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(package_set_chunk.c.set_id == set_id)
+    )
+    return {*c.scalars(query)}
 
 
 def _find_versions(c: Connection, shelf: Shelf, packages: Sequence[Package]) -> None:

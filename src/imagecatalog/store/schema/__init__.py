@@ -75,6 +75,7 @@ from imagecatalog.store.schema.packages import (
     package_set,
     package_set_chunk,
     package_version,
+    third_party,
 )
 from imagecatalog.store.schema.runs import cluster, run, run_image
 from imagecatalog.store.schema.suppressions import deferral, vex_statement
@@ -147,6 +148,7 @@ __all__ = [
     "tag",
     "tag_period",
     "tally",
+    "third_party",
     "token",
     "unjudged",
     "verdict",

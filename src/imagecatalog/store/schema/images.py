@@ -51,6 +51,7 @@ manifest = Table(
     to("set_id", "package_set.id", "packages inside; null when unknown"),
     Column("unknown_code", Text, comment="why the packages are not known"),
     Column("unknown_reason", Text, comment="the same as a sentence"),
+    Column("problems", Text, comment="JSON list of files that could not be read; null: none"),
     Column("reader", SmallInteger, comment="version of the reader of its contents"),
     Column("chain", LargeBinary, index=True, comment="its layers; null: none, or not read"),
     to("inventory_id", "inventory.id", "who told its packages; null: its layers"),

@@ -23,6 +23,14 @@ package_version = Table(
     comment="a version of a binary package, stored once",
 )
 
+third_party = Table(
+    "third_party",
+    metadata,
+    to("package_version_id", "package_version.id", "the package", primary_key=True),
+    sqlite_with_rowid=False,
+    comment="package versions that the distribution they are installed on did not build",
+)
+
 package_chunk = Table(
     "package_chunk",
     metadata,

@@ -18,6 +18,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the tables; they are filled by the next refresh."""
+    _note_contents()
     _make_debmonitor()
     op.create_table(
         "scope",
@@ -520,6 +521,31 @@ def _turn_affected() -> None:
     op.execute("DELETE FROM feed_file")
     told = sa.table("feed_part", sa.column("digest", sa.LargeBinary()))
     op.execute(told.update().values(digest=b""))
+
+
+def _note_contents() -> None:
+    """Have images say which of their files were not read, and packages whose they are not."""
+    op.add_column(
+        "manifest",
+        sa.Column(
+            "problems",
+            sa.Text(),
+            nullable=True,
+            comment="JSON list of files that could not be read; null: none",
+        ),
+    )
+    op.create_table(
+        "third_party",
+        sa.Column("package_version_id", _ID, nullable=False, comment="the package"),
+        sa.ForeignKeyConstraint(
+            ["package_version_id"],
+            ["package_version.id"],
+            name=op.f("fk_third_party_package_version_id"),
+        ),
+        sa.PrimaryKeyConstraint("package_version_id", name=op.f("pk_third_party")),
+        comment="package versions that the distribution they are installed on did not build",
+        sqlite_with_rowid=False,
+    )
 
 
 def _make_clair() -> None:
