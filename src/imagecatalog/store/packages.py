@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 from typing_extensions import Buffer
 
 from imagecatalog.domain.packages import Package
@@ -233,6 +233,20 @@ def _put_sets(
 def list_packages(c: Connection, set_id: int) -> tuple[Package, ...]:
     """The packages of a set, by name, architecture and version."""
     return tuple(package for _, package in list_numbered(c, set_id))
+
+
+def count_kinds(c: Connection, set_id: int) -> dict[str, int]:
+    """How many packages of each type a set has."""
+    query = (
+        select(package_version.c.type, func.count())
+        .join(
+            package_chunk_member, package_chunk_member.c.package_version_id == package_version.c.id
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(package_set_chunk.c.set_id == set_id)
+        .group_by(package_version.c.type)
+    )
+    return dict(c.execute(query).all())
 
 
 def list_members(c: Connection, sets: Collection[int]) -> dict[int, tuple[Package, ...]]:

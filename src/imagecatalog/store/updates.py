@@ -173,6 +173,19 @@ def save_judged(c: Connection, setup_id: int, rows: Iterable[Judged]) -> None:
         )
 
 
+def list_reached(c: Connection, setup_id: int, numbers: Collection[int]) -> dict[int, str]:
+    """The source version that apt would bring each of these package versions to; without others."""
+    found: dict[int, str] = {}
+    for batch in batches(sorted(numbers)):
+        query = select(package_update.c.package_version_id, package_update.c.source_version).where(
+            package_update.c.setup_id == setup_id,
+            package_update.c.package_version_id.in_(batch),
+            package_update.c.source_version.is_not(None),
+        )
+        found |= dict(c.execute(query).all())
+    return found
+
+
 def list_states(c: Connection, setups: Collection[int]) -> dict[int, SetupState]:
     """What stands beside the verdicts under these set-ups."""
     states: dict[int, SetupState] = {}

@@ -1,0 +1,213 @@
+"""What is wrong with an image: each fault once, by whose word, and whether it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from imagecatalog.domain.findings import (
+    SEVERITIES,
+    STATE_ORDER,
+    Finding,
+    FindingCounts,
+    ImageFindings,
+    Suppression,
+)
+from imagecatalog.domain.scopes import LANGUAGES, type_of
+from imagecatalog.matching.suppress import Held, suppressions_of
+from imagecatalog.planning.ancestry import package_origins
+from imagecatalog.store import held_findings, images, lookups, packages, updates
+from imagecatalog.store.engine import Connection
+from imagecatalog.store.held_findings import FaultFacts, HeldFinding
+from imagecatalog.store.lookups import ImageRow
+from imagecatalog.versions import sort_key
+
+_RANK = {state: rank for rank, state in enumerate(STATE_ORDER)}
+
+
+def image_findings(
+    c: Connection, reference: str, *, now: datetime, all_states: bool = False
+) -> ImageFindings:
+    """What is wrong with an image named by a reference or a digest; an index is its usual image.
+
+    Worst first: what counts before what is suppressed, by state, exploited ones, severity. With
+    ``all_states`` also what is fixed in it, and what it is not affected by. Raises NotFound and
+    BadName.
+    """
+    number = lookups.resolve(c, reference)
+    number = lookups.choose_members(c, [number]).get(number, number)
+    row = lookups.list_images(c, [number])[number]
+    name = images.best_names(c, [number]).get(number, str(row.digest))
+    scope_id, scope = held_findings.find_scope(c, number)
+    if row.set_id is None:
+        return ImageFindings(
+            image=name,
+            digest=str(row.digest),
+            scope=scope,
+            counts=FindingCounts(),
+            findings=(),
+            unknown=(row.unknown_reason or "its packages were not read yet",),
+        )
+    held = held_findings.list_held(c, row.set_id, scope_id)
+    found = _describe(c, row, held, now)
+    settled = _list_settled(c, row.set_id, scope_id) if all_states else ()
+    return ImageFindings(
+        image=name,
+        digest=str(row.digest),
+        scope=scope,
+        counts=count(found),
+        findings=(*found, *settled),
+        unknown=find_doubts(c, row, scope, now=now),
+    )
+
+
+def _describe(
+    c: Connection, row: ImageRow, held: Sequence[HeldFinding], now: datetime
+) -> tuple[Finding, ...]:
+    facts = held_findings.list_facts(c, (one.advisory_id for one in held))
+    asked = {one: _ask(row.id, one) for one in held}
+    why = suppressions_of(c, set(asked.values()), now=now)
+    reached = _list_reached(c, row, {n for one in held for n, *_ in one.packages})
+    brought = {
+        (one.type, one.package, one.installed): one.inherited_from
+        for one in package_origins(c, row.id)
+    }
+    found = (
+        _finding(one, facts[one.advisory_id], why.get(asked[one]), reached, brought) for one in held
+    )
+    return tuple(sorted(found, key=_order))
+
+
+def _ask(number: int, one: HeldFinding) -> Held:
+    return Held(
+        image=number,
+        advisory=one.advisory_id,
+        scope=one.scope,
+        name=one.name,
+        version=one.version,
+        packages=tuple((name, version) for _, name, version in one.packages),
+    )
+
+
+def _list_reached(c: Connection, row: ImageRow, numbers: Collection[int]) -> Mapping[int, str]:
+    """The source version that apt would bring each of these packages to."""
+    if row.setup_id is None:
+        return {}
+    return updates.list_reached(c, row.setup_id, numbers)
+
+
+def _finding(
+    one: HeldFinding,
+    facts: FaultFacts,
+    why: Suppression | None,
+    reached: Mapping[int, str],
+    brought: Mapping[tuple[str, str, str], str | None],
+) -> Finding:
+    kind = type_of(one.scope)
+    bases = {brought.get((kind, name, version)) for _, name, version in one.packages}
+    return Finding(
+        advisory=one.advisory,
+        aliases=facts.aliases,
+        severity=SEVERITIES[one.severity],
+        score=one.score,
+        exploited=facts.is_exploited,
+        due=facts.due,
+        epss=facts.epss,
+        type=kind,
+        source=one.name,
+        installed=one.version,
+        packages=tuple(dict.fromkeys(name for _, name, _ in one.packages)),
+        state=one.state,
+        fixed=one.fixed,
+        reason=one.reason,
+        urgency=one.urgency,
+        feed=one.feed,
+        candidate=_find_candidate(one, kind, reached),
+        inherited_from=bases.pop() if len(bases) == 1 else None,
+        suppressed=why,
+    )
+
+
+def _find_candidate(one: HeldFinding, kind: str, reached: Mapping[int, str]) -> str | None:
+    """What apt would bring all of its packages to, where that has the fix."""
+    offered = {reached.get(number) for number, *_ in one.packages}
+    if one.fixed is None or None in offered:
+        return None
+    lowest = min((version for version in offered if version), key=lambda v: sort_key(kind, v))
+    return lowest if sort_key(kind, lowest) >= sort_key(kind, one.fixed) else None
+
+
+def _order(one: Finding) -> tuple[object, ...]:
+    return (
+        one.suppressed is not None,
+        _RANK[one.state],
+        not one.exploited,
+        -SEVERITIES.index(one.severity),
+        -(one.epss or 0),
+        one.advisory,
+        one.source,
+        one.installed,
+    )
+
+
+def count(findings: Iterable[Finding]) -> FindingCounts:
+    """How many faults there are, each once whatever packages have it."""
+    by_state: dict[str, set[str]] = {state: set() for state in STATE_ORDER}
+    suppressed: set[str] = set()
+    exploited: set[str] = set()
+    worst = 0
+    for one in findings:
+        if one.suppressed is not None:
+            suppressed.add(one.advisory)
+            continue
+        by_state[one.state].add(one.advisory)
+        if one.exploited:
+            exploited.add(one.advisory)
+        if one.state == "fix-out":
+            worst = max(worst, SEVERITIES.index(one.severity))
+    unfixed = by_state["no-fix"] | by_state["wont-fix"]
+    return FindingCounts(
+        fixable=len(by_state["fix-out"]),
+        unfixed=len(unfixed - by_state["fix-out"]),
+        undetermined=len(by_state["undetermined"]),
+        suppressed=len(suppressed),
+        exploited=len(exploited),
+        severity=SEVERITIES[worst],
+    )
+
+
+def _list_settled(c: Connection, set_id: int, scope_id: int | None) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            advisory=one.advisory,
+            type=type_of(one.scope),
+            source=one.name,
+            installed=one.version,
+            state="not-affected" if one.status == "not-affected" else "fixed",
+            fixed=one.fixed,
+            feed=one.feed,
+        )
+        for one in held_findings.list_settled(c, set_id, scope_id)
+    )
+
+
+def find_doubts(c: Connection, row: ImageRow, scope: str, *, now: datetime) -> tuple[str, ...]:
+    """What is not known of an image whose packages are, a sentence each."""
+    kinds = packages.count_kinds(c, row.set_id) if row.set_id is not None else {}
+    languages = {kind for kind in kinds if kind in LANGUAGES}
+    spoken = held_findings.list_spoken(c, {scope, *languages} - {""})
+    doubts = []
+    for kind, many in sorted(kinds.items()):
+        place = kind if kind in LANGUAGES else scope
+        if place in spoken and type_of(place) == kind:
+            continue
+        doubts.append(f"{_unjudged(kind, place, row)}: {many:,} {kind} packages are not judged")
+    return tuple(doubts)
+
+
+def _unjudged(kind: str, place: str, row: ImageRow) -> str:
+    if kind in LANGUAGES:
+        return f"no feed tells of {kind} yet"
+    if place:
+        return f"no feed tells of {place} yet"
+    return f"no feed is known for {row.distro or 'its distribution'}"

@@ -1,0 +1,276 @@
+"""The findings that package sets hold, read from the sets: each as it stands for every image alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import Connection, Select, or_, select
+
+from imagecatalog.domain.findings import State
+from imagecatalog.domain.scopes import LANGUAGES
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.schema import (
+    advisory,
+    advisory_cover,
+    affected,
+    component,
+    component_package,
+    distro,
+    epss,
+    exploited,
+    finding,
+    manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_version,
+    scope,
+)
+from imagecatalog.store.scopes import find_scopes
+
+
+class HeldFinding(Struct, frozen=True):
+    """A fault of a component that a package set holds, with the packages that make it hold it."""
+
+    advisory_id: int
+    advisory: str
+    severity: int
+    """Rank in ``domain.findings.SEVERITIES``: of this finding."""
+    score: float | None
+    state: State
+    fixed: str | None
+    reason: str | None
+    urgency: str | None
+    feed: str
+    scope: str
+    name: str
+    version: str
+    packages: tuple[tuple[int, str, str], ...]
+    """Number, name and version of each installed package of it, by name."""
+
+
+class FaultFacts(Struct, frozen=True):
+    """What is known of a fault beside who has it."""
+
+    aliases: tuple[str, ...]
+    """Its other names, and the notices that bundle it, by name."""
+    is_exploited: bool
+    due: datetime | None
+    epss: float | None
+
+
+def find_scope(c: Connection, number: int) -> tuple[int | None, str]:
+    """The scope of an image's distribution: its number and name; none and empty where it has none."""
+    row = c.execute(
+        select(scope.c.id, scope.c.name)
+        .join(distro, distro.c.scope_id == scope.c.id)
+        .join(manifest, manifest.c.distro_id == distro.c.id)
+        .where(manifest.c.id == number)
+    ).one_or_none()
+    return (row.id, row.name) if row else (None, "")
+
+
+def list_held(c: Connection, set_id: int, scope_id: int | None) -> list[HeldFinding]:
+    """The faults that count of a package set in a distribution's scope, and of its language packages.
+
+    By severity, the worst first, then by name of the advisory and of the component.
+    """
+    places = _list_places(c, scope_id)
+    found: dict[tuple[int, int], list[tuple[int, str, str]]] = {}
+    rows = {}
+    for row in c.execute(_from_set(set_id, places)):
+        key = (row.component_id, row.advisory_id)
+        rows[key] = row
+        found.setdefault(key, []).append((row.number, row.package, row.package_version))
+    held = [
+        HeldFinding(
+            advisory_id=row.advisory_id,
+            advisory=row.advisory,
+            severity=row.severity,
+            score=row.score,
+            state=row.state,
+            fixed=row.fixed,
+            reason=row.reason,
+            urgency=row.urgency,
+            feed=row.feed,
+            scope=row.scope,
+            name=row.name,
+            version=row.version,
+            packages=tuple(sorted(set(found[key]), key=lambda one: (one[1], one[2], one[0]))),
+        )
+        for key, row in rows.items()
+    ]
+    return sorted(held, key=lambda one: (-one.severity, one.advisory, one.name, one.version))
+
+
+def _list_places(c: Connection, scope_id: int | None) -> list[int]:
+    places = list(find_scopes(c, LANGUAGES).values())
+    return places if scope_id is None else [scope_id, *places]
+
+
+def _from_set(set_id: int, places: Collection[int]) -> Select[tuple[object, ...]]:
+    return (
+        select(
+            component.c.id.label("component_id"),
+            advisory.c.id.label("advisory_id"),
+            advisory.c.name.label("advisory"),
+            advisory.c.score,
+            finding.c.severity,
+            finding.c.state,
+            finding.c.fixed,
+            finding.c.reason,
+            finding.c.urgency,
+            finding.c.feed,
+            scope.c.name.label("scope"),
+            component.c.name,
+            component.c.version,
+            package_version.c.id.label("number"),
+            package_version.c.name.label("package"),
+            package_version.c.version.label("package_version"),
+        )
+        .select_from(package_set_chunk)
+        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+        .join(
+            component_package,
+            component_package.c.package_version_id == package_chunk_member.c.package_version_id,
+        )
+        .join(component, component.c.id == component_package.c.component_id)
+        .join(finding, finding.c.component_id == component.c.id)
+        .join(advisory, advisory.c.id == finding.c.advisory_id)
+        .join(scope, scope.c.id == component.c.scope_id)
+        .join(package_version, package_version.c.id == component_package.c.package_version_id)
+        .where(
+            package_set_chunk.c.set_id == set_id,
+            component.c.scope_id.in_(places),
+            finding.c.counted,
+        )
+    )
+
+
+def list_facts(c: Connection, advisories: Iterable[int]) -> dict[int, FaultFacts]:
+    """What is known of each of these faults, by whatever name of theirs it is told."""
+    wanted = sorted(set(advisories))
+    groups = _list_groups(c, wanted)
+    every = sorted({number for names in groups.values() for number in names})
+    known: dict[int, tuple[bool, datetime | None]] = {}
+    chances: dict[int, float] = {}
+    for batch in batches(every):
+        told = select(exploited.c.advisory_id, exploited.c.due)
+        for number, due in c.execute(told.where(exploited.c.advisory_id.in_(batch))):
+            known[number] = (True, due)
+        rated = select(epss.c.advisory_id, epss.c.probability)
+        chances |= dict(c.execute(rated.where(epss.c.advisory_id.in_(batch))).all())
+    notices = _list_notices(c, every)
+    facts = {}
+    for number in wanted:
+        names = groups[number]
+        others = {name for one, name in names.items() if one != number}
+        listed = [known[one] for one in names if one in known]
+        facts[number] = FaultFacts(
+            aliases=tuple(sorted(others | {two for one in names for two in notices.get(one, ())})),
+            is_exploited=bool(listed),
+            due=min((due for _, due in listed if due), default=None),
+            epss=max((chances[one] for one in names if one in chances), default=None),
+        )
+    return facts
+
+
+def _list_groups(c: Connection, wanted: Collection[int]) -> dict[int, dict[int, str]]:
+    """All names of the fault that each number is one of, by number."""
+    best: dict[int, int] = {}
+    for batch in batches(wanted):
+        query = select(advisory.c.id, advisory.c.fault_id).where(advisory.c.id.in_(batch))
+        best |= {number: fault or number for number, fault in c.execute(query)}
+    members: dict[int, dict[int, str]] = {fault: {} for fault in best.values()}
+    for batch in batches(sorted(members)):
+        query = select(advisory.c.id, advisory.c.fault_id, advisory.c.name).where(
+            or_(advisory.c.id.in_(batch), advisory.c.fault_id.in_(batch))
+        )
+        for number, fault, name in c.execute(query):
+            members[fault or number][number] = name
+    return {number: members[fault] for number, fault in best.items()}
+
+
+def _list_notices(c: Connection, advisories: Collection[int]) -> dict[int, set[str]]:
+    """The notices that bundle each of these."""
+    found: dict[int, set[str]] = {}
+    for batch in batches(advisories):
+        query = (
+            select(advisory_cover.c.covered_id, advisory.c.name)
+            .join(advisory, advisory.c.id == advisory_cover.c.advisory_id)
+            .where(advisory_cover.c.covered_id.in_(batch))
+            .distinct()
+        )
+        for number, name in c.execute(query):
+            found.setdefault(number, set()).add(name)
+    return found
+
+
+def list_spoken(c: Connection, scopes: Collection[str]) -> frozenset[str]:
+    """Those of the scopes of which any feed tells anything."""
+    numbers = find_scopes(c, scopes)
+    return frozenset(
+        name
+        for name, number in numbers.items()
+        if c.scalar(select(affected.c.id).where(affected.c.scope_id == number).limit(1)) is not None
+    )
+
+
+class SettledClaim(Struct, frozen=True):
+    """What a feed says of a fault in a component's name, of which the component has no finding."""
+
+    advisory: str
+    scope: str
+    name: str
+    version: str
+    status: str
+    fixed: str | None
+    feed: str
+
+
+def list_settled(c: Connection, set_id: int, scope_id: int | None) -> list[SettledClaim]:
+    """Faults that feeds tell of the components of a set and that these do not have.
+
+    Either fixed in the version there, or not affected at all; by name of component and advisory.
+    """
+    query = (
+        select(
+            advisory.c.name.label("advisory"),
+            scope.c.name.label("scope"),
+            component.c.name,
+            component.c.version,
+            affected.c.status,
+            affected.c.fixed,
+            affected.c.feed,
+        )
+        .select_from(package_set_chunk)
+        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+        .join(
+            component_package,
+            component_package.c.package_version_id == package_chunk_member.c.package_version_id,
+        )
+        .join(component, component.c.id == component_package.c.component_id)
+        .join(scope, scope.c.id == component.c.scope_id)
+        .join(
+            affected,
+            (affected.c.scope_id == component.c.scope_id) & (affected.c.name == component.c.name),
+        )
+        .join(advisory, advisory.c.id == affected.c.advisory_id)
+        .outerjoin(
+            finding,
+            (finding.c.component_id == component.c.id)
+            & (finding.c.advisory_id == affected.c.advisory_id),
+        )
+        .where(
+            package_set_chunk.c.set_id == set_id,
+            component.c.scope_id.in_(_list_places(c, scope_id)),
+            affected.c.status.in_(("fixed", "not-affected")),
+            finding.c.advisory_id.is_(None),
+            advisory.c.fault_id.is_(None),
+            advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+        )
+        .distinct()
+        .order_by(component.c.name, advisory.c.name, component.c.version)
+    )
+    return [SettledClaim(*row) for row in c.execute(query)]
