@@ -8,7 +8,7 @@ transaction: whoever is killed between the two loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -40,6 +40,8 @@ from imagecatalog.store.scopes import put_scopes
 
 _AT_ONCE = 200
 """Parts of a feed in one go."""
+_ROWS_AT_ONCE = 20_000
+"""Ranges of versions in one go, or those of one part."""
 _LEAST_KEPT = 0.9
 
 _ALL = AffectedRange(None, None)
@@ -78,16 +80,11 @@ def apply_feed(
     """
     # Whoever judges waits until all is told: what it looked at must not change behind it.
     lock_table(c, unjudged)
-    known = {
-        part: bytes(digest)
-        for part, digest in c.execute(
-            select(feed_part.c.part, feed_part.c.digest).where(feed_part.c.feed == feed)
-        )
-    }
+    known = list_digests(c, feed)
     telling = _Telling(c, feed)
     seen: set[str] = set()
     changed = 0
-    for some in batches(parts, _AT_ONCE):
+    for some in _gather(parts):
         new = {part.name: part for part in some if known.get(part.name) != part.digest}
         seen.update(part.name for part in some)
         changed += len(new)
@@ -100,6 +97,39 @@ def apply_feed(
     telling.retract(gone)
     telling.finish()
     return Applied(len(seen), changed, len(gone))
+
+
+def retract_feeds(c: Connection, prefix: str, but: Collection[str]) -> tuple[str, ...]:
+    """Forget all feeds that begin so and are none of these, as if they had never been told."""
+    lock_table(c, unjudged)
+    begins = feed_part.c.feed.startswith(prefix, autoescape=True)
+    told = set(c.scalars(select(feed_part.c.feed).where(begins).distinct()))
+    gone = tuple(sorted(told.difference(but)))
+    for feed in gone:
+        telling = _Telling(c, feed)
+        telling.retract(sorted(list_digests(c, feed)))
+        telling.finish()
+    return gone
+
+
+def list_digests(c: Connection, feed: str) -> dict[str, bytes]:
+    """The digest of each part of a feed as it was last applied."""
+    query = select(feed_part.c.part, feed_part.c.digest).where(feed_part.c.feed == feed)
+    return {part: bytes(digest) for part, digest in c.execute(query)}
+
+
+def _gather(parts: Iterable[FeedPart]) -> Iterator[list[FeedPart]]:
+    """Parts as many as are written in one go, and fewer where each says much."""
+    some: list[FeedPart] = []
+    weight = 0
+    for part in parts:
+        some.append(part)
+        weight += sum(1 + len(one.ranges) for one in part.affected)
+        if len(some) == _AT_ONCE or weight > _ROWS_AT_ONCE:
+            yield some
+            some, weight = [], 0
+    if some:
+        yield some
 
 
 def _check(seen: Collection[str], known: Collection[str], where: str) -> None:
