@@ -16,7 +16,17 @@ from pathlib import Path
 import click
 
 from imagecatalog import __version__
-from imagecatalog.cli import affected, ask, export, lineage, operate, plan, register, tokens
+from imagecatalog.cli import (
+    affected,
+    ask,
+    debmonitor,
+    export,
+    lineage,
+    operate,
+    plan,
+    register,
+    tokens,
+)
 from imagecatalog.cli.options import Invocation, Verbs
 from imagecatalog.errors import CatalogError
 
@@ -52,6 +62,7 @@ for _verb in (
     *affected.VERBS,
     *plan.VERBS,
     *export.VERBS,
+    *debmonitor.VERBS,
 ):
     imagecatalog.add_command(_verb)
 

@@ -76,7 +76,7 @@ def sync(invocation: Invocation, sources: tuple[str, ...]) -> int:
     with invocation.catalog() as (settings, catalog):
         with show_progress(is_quiet=invocation.is_quiet) as progress:
             report = run(catalog, settings, sources, now=_now, progress=progress)
-        return _tell(invocation, report)
+        return tell_report(invocation, report)
 
 
 class NamedFile(click.ParamType[tuple[str, Path]]):
@@ -125,7 +125,7 @@ def record(invocation: Invocation, dumps: tuple[tuple[str, Path], ...]) -> int:
     with invocation.catalog() as (settings, catalog):
         with show_progress(is_quiet=invocation.is_quiet) as progress:
             report = run(catalog, settings, dumps=dict(dumps), now=_now, progress=progress)
-        return _tell(invocation, report)
+        return tell_report(invocation, report)
 
 
 @click.command(cls=Verb)
@@ -166,7 +166,7 @@ def refresh(
         asked = msgspec.structs.replace(settings, feeds=settings.feeds | addresses)
         with show_progress(is_quiet=invocation.is_quiet) as progress:
             report = run(catalog, asked, feeds, now=_now, progress=progress)
-        return _tell(invocation, report)
+        return tell_report(invocation, report)
 
 
 @click.command(cls=Verb)
@@ -190,7 +190,7 @@ def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_se
 
     with show_progress(is_quiet=invocation.is_quiet) as progress:
         settings, report = run_demo(directory.absolute(), now=_now, progress=progress)
-    status = _tell(invocation, report)
+    status = tell_report(invocation, report)
     _remark(
         invocation,
         f"ask it: imagecatalog --config {shlex.quote(settings.config_file or '')} outdated",
@@ -216,7 +216,7 @@ def doctor(invocation: Invocation) -> int:
     return 0 if all(finding.is_well for finding in findings) else IN_PART
 
 
-def _tell(invocation: Invocation, report: Report) -> int:
+def tell_report(invocation: Invocation, report: Report) -> int:
     """Say on stderr what was done and, also when quiet, what failed; the exit status."""
     from imagecatalog.cli.render import clean
 
