@@ -21,12 +21,14 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
+from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.planning import (
     ancestry,
     differences,
     exposure,
+    findings,
     following,
     inspection,
     past,
@@ -108,6 +110,9 @@ class Answering(Protocol):
 
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
+
+    def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
+        """What is wrong with an image; raises NotFound."""
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""
@@ -198,6 +203,10 @@ class LocalCatalog:
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
         return exposure.affected(self._c, subject, limit=limit)
+
+    def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
+        """What is wrong with an image; raises NotFound."""
+        return findings.image_findings(self._c, reference, now=self._now, all_states=all_states)
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

@@ -104,16 +104,37 @@ def running(invocation: Invocation, /, **filters: Any) -> None:
 @click.option(
     "--inherited", is_flag=True, help="Which ancestor brought each package, and who has to act."
 )
+@click.option("--advisories", is_flag=True, help="What is wrong with it: advisories, worst first.")
+@click.option(
+    "--all",
+    "all_states",
+    is_flag=True,
+    help="With --advisories: also what is fixed in it, and what it is not affected by.",
+)
 @click.pass_obj
-def show(invocation: Invocation, reference: str, *, inherited: bool) -> None:
+def show(
+    invocation: Invocation,
+    reference: str,
+    *,
+    inherited: bool,
+    advisories: bool,
+    all_states: bool,
+) -> None:
     """One image: its verdict, what is in it, where it runs.
 
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
-    As CSV it is the image's packages, each with its candidate.
+    As CSV it is the image's packages, each with its candidate; with --advisories its findings.
     """
     from imagecatalog.cli import change_layouts, image_layouts, render
     from imagecatalog.domain.answers import PackageItem
 
+    if inherited and advisories:
+        raise UsageError("--inherited and --advisories exclude one another")
+    if all_states and not advisories:
+        raise UsageError("--all is of use with --advisories only")
+    if advisories:
+        _show_findings(invocation, reference, all_states=all_states)
+        return
     with invocation.answering() as answering:
         image = answering.image(reference)
     match invocation.format:
@@ -194,6 +215,21 @@ def search(invocation: Invocation, text: str, limit: int) -> None:
 
 
 VERBS = (outdated, running, show, images, search)
+
+
+def _show_findings(invocation: Invocation, reference: str, *, all_states: bool) -> None:
+    from imagecatalog.cli import finding_layouts, render
+    from imagecatalog.domain.findings import Finding
+
+    with invocation.answering() as answering:
+        found = answering.findings(reference, all_states=all_states)
+    match invocation.format:
+        case "json":
+            render.write_json(found)
+        case "csv":
+            render.write_csv(Finding, found.items)
+        case _:
+            finding_layouts.show_findings(found, every=all_states)
 
 
 def _check_cluster(answering: Answering, name: str | None) -> None:

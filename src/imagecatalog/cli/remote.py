@@ -24,6 +24,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
+from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.errors import (
@@ -115,6 +116,11 @@ class RemoteCatalog:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
         path = f"/affected/{quote(subject, safe='')}"
         return self._one(path, Exposure, {"limit": str(limit)})
+
+    def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
+        """What is wrong with an image; raises NotFound."""
+        path = f"/images/{quote(reference, safe='')}/advisories"
+        return self._one(path, ImageFindings, {"all": "true"} if all_states else {})
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

@@ -106,6 +106,8 @@ class ImageFindings(Struct, frozen=True, kw_only=True):
     scope: str
     """Whose advisories count for its distribution's packages, as ``debian/bookworm``; or empty."""
     counts: FindingCounts
-    findings: tuple[Finding, ...]
+    items: tuple[Finding, ...]
     unknown: tuple[str, ...] = ()
     """What of it is not known, a sentence each: silence is not clean."""
+    next: str | None = None
+    """Always null: the list is whole."""

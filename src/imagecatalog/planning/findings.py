@@ -45,7 +45,7 @@ def image_findings(
             digest=str(row.digest),
             scope=scope,
             counts=FindingCounts(),
-            findings=(),
+            items=(),
             unknown=(row.unknown_reason or "its packages were not read yet",),
         )
     held = held_findings.list_held(c, row.set_id, scope_id)
@@ -56,8 +56,8 @@ def image_findings(
         digest=str(row.digest),
         scope=scope,
         counts=count(found),
-        findings=(*found, *settled),
-        unknown=find_doubts(c, row, scope, now=now),
+        items=(*found, *settled),
+        unknown=find_doubts(c, row, scope),
     )
 
 
@@ -191,7 +191,7 @@ def _list_settled(c: Connection, set_id: int, scope_id: int | None) -> tuple[Fin
     )
 
 
-def find_doubts(c: Connection, row: ImageRow, scope: str, *, now: datetime) -> tuple[str, ...]:
+def find_doubts(c: Connection, row: ImageRow, scope: str) -> tuple[str, ...]:
     """What is not known of an image whose packages are, a sentence each."""
     kinds = packages.count_kinds(c, row.set_id) if row.set_id is not None else {}
     languages = {kind for kind in kinds if kind in LANGUAGES}

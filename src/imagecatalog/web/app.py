@@ -25,7 +25,17 @@ from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.web.api import affected, debmonitor, hooks, lineage, plans, read, sboms, write
+from imagecatalog.web.api import (
+    advisories,
+    affected,
+    debmonitor,
+    hooks,
+    lineage,
+    plans,
+    read,
+    sboms,
+    write,
+)
 from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.debmonitor_bodies import describe_debmonitor
 from imagecatalog.web.api.schemas import describe_answers
@@ -100,6 +110,7 @@ def create_asgi_app(
     app.include_router(write.router)  # first, for routes are tried in turn and this is asked most
     app.include_router(hooks.router)
     app.include_router(debmonitor.router)
+    app.include_router(advisories.router, dependencies=readers)
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)

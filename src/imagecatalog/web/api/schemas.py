@@ -13,7 +13,7 @@ import msgspec
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imagecatalog.domain import answers, lineage, plans, receipts
+from imagecatalog.domain import answers, findings, lineage, plans, receipts
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
 from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
@@ -156,6 +156,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     answers.RunningItem,
     answers.SearchHit,
     answers.TagPeriod,
+    findings.ImageFindings,
     lineage.BuildItem,
     lineage.InventoryItem,
     lineage.Diff,
