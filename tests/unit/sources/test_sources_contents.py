@@ -279,6 +279,105 @@ def test_an_image_of_one_program_is_known(registry):
     )
 
 
+def problems(contents):
+    return [(one.path, one.code, one.reason) for one in contents.problems]
+
+
+NOT_READ = "language-package-not-read"
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({"srv/a.jar": "x"}, ("srv/a.jar", NOT_READ, "a.jar: is no archive, or is cut short")),
+        (
+            {"app/node_modules/a/package.json": ("hard", "srv/a")},
+            (
+                "app/node_modules/a/package.json",
+                NOT_READ,
+                "is a hard link to 'srv/a', which is not read",
+            ),
+        ),
+        (
+            {f"{SITE}/a.dist-info/METADATA": "Name: a\n"},
+            (f"{SITE}/a.dist-info/METADATA", NOT_READ, "'a' has no version"),
+        ),
+        (
+            {"var/lib/rpm/Packages": "x"},
+            (
+                "var/lib/rpm/Packages",
+                "package-database-broken",
+                "is no RPM database of a kind that is read",
+            ),
+        ),
+        (
+            {"var/lib/rpm/rpmdb.sqlite": "x", "var/lib/rpm/rpmdb.sqlite-wal": "x"},
+            (
+                "var/lib/rpm/rpmdb.sqlite",
+                "package-database-not-read",
+                "var/lib/rpm/rpmdb.sqlite-wal: has changes, and journals are not read",
+            ),
+        ),
+    ],
+)
+def test_what_is_not_read_beside_debian_packages_is_told_and_makes_nothing_unknown(
+    registry, files, problem
+):
+    contents = registry.read(BASE, SIX, files)
+    assert contents.unknown is None
+    assert ("pypi", "six", "1.16") in kinds(contents)
+    assert problems(contents) == [problem]
+    # The layers are known by now: what is kept of them says the same.
+    assert registry.read(BASE, SIX, files) == contents
+    assert problems(registry.read(BASE, files, {".wh.srv": "", ".wh.app": "", ".wh.var": ""})) == (
+        [problem] if problem[0].startswith("usr/") else []
+    )
+
+
+def test_of_many_problems_the_first_are_told(registry):
+    many = {f"srv/{number:03}.jar": "x" for number in range(130)}
+    told = problems(registry.read(BASE, many))
+    assert len(told) == 101
+    assert told[0][0] == "srv/000.jar"
+    assert told[-1] == ("", NOT_READ, "30 more files could not be read")
+
+
+LINKED = '{"name": "@s/linked", "version": "1.0.0"}'
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "root/.local/share/pnpm/store/v3/files/0a/" + "b" * 126,
+        "app/.pnpm-store/store/v10/files/0a/bcdef",
+        "root/.bun/install/cache/@s/linked@1.0.0@@@1/package.json",
+    ],
+)
+def test_packages_that_are_hard_links_into_a_store(registry, store):
+    link = "usr/src/app/node_modules/.pnpm/@s+linked@1.0.0/node_modules/@s/linked/package.json"
+    files = {store: LINKED, link: ("hard", store)}
+    contents = registry.read(BASE, files)
+    assert ("npm", "@s/linked", "1.0.0") in kinds(contents)
+    assert contents.problems == ()
+    # What lies in the store alone is not installed.
+    assert "@s/linked" not in names(registry.read(BASE, {store: LINKED}))
+    assert "@s/linked" not in names(registry.read(BASE, files, {"usr/src/.wh.app": ""}))
+    assert names(registry.read(BASE, {store: "[]"})) == names(registry.read(BASE))
+
+
+def test_the_list_of_mariner_without_a_database(registry):
+    listed = (
+        "vim\t9.0-1.cm2\t1\t2\tMicrosoft Corporation\t(none)\t3\tx86_64\t2\tvim-9.0-1.cm2.src.rpm\n"
+    )
+    path = "var/lib/rpmmanifest/container-manifest-2"
+    system = {"etc/os-release": "ID=mariner\nVERSION_ID=2.0\n"}
+    contents = registry.read(system | {path: listed})
+    assert (kinds(contents), contents.unknown) == ([("rpm", "vim", "2:9.0-1.cm2")], None)
+    broken = registry.read(system | {path: listed + "rubbish\n"})
+    assert broken.unknown.code == "package-database-broken"
+    assert registry.read(system | {path: "\n"}).unknown.code == "no-package-database"
+
+
 def test_a_distribution_without_its_packages_is_unknown(registry):
     contents = registry.read({"etc/os-release": OS_RELEASE}, SIX)
     assert kinds(contents) == [("pypi", "six", "1.16")]
