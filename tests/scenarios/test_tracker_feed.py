@@ -53,7 +53,7 @@ def test_a_folder_has_the_json_and_the_lists(command: CommandLine, tracker: Path
     (tracker / "json").touch()
     (tracker / "DSA" / "list").write_text(LIST.replace("3.0.15-2", "3.0.17-1"))
     said = command.run("refresh", "--from-file", f"debian-tracker={tracker}")
-    assert "debian-tracker: 3 packages and notices, 1 changed" in said.err
+    assert "debian-tracker: 5 packages and notices, 1 changed" in said.err
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"openssl": 7}', "{}"])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,7 @@ from imagecatalog.domain.scopes import LANGUAGES, canonical_name, scope_of_ecosy
 from imagecatalog.errors import BadDocument, BadName, TooManyEntries, clean_text
 from imagecatalog.formats.feed_faults import Faults
 from imagecatalog.formats.osv_ratings import Severity, rate, word_of
+from imagecatalog.formats.zip_members import read_zip
 from imagecatalog.versions import key
 from imagecatalog.versions.ranges import Interval, parse_events, parse_versions, unite
 
@@ -27,7 +29,7 @@ TEXT_LIMIT = 1000
 """Characters of a description; what is longer is cut."""
 RECORD_LIMIT = 16 << 20
 """Bytes of a record."""
-RANGES_LIMIT = 50_000
+RANGES_LIMIT = 20_000
 """Ranges that one record has after all of them were joined."""
 NAMES_LIMIT = 10_000
 """Other names of one record."""
@@ -96,6 +98,29 @@ class Record(Struct, frozen=True):
     """Its file's, without the ending; may be empty."""
     body: bytes
     problem: str | None = None
+
+
+def list_zipped(stream: BinaryIO, where: str) -> Iterator[Record]:
+    """The records in a zip archive; files with another ending are left out.
+
+    Raises what ``read_zip`` raises for the whole.
+    """
+    for member in read_zip(stream, where, limit=RECORD_LIMIT):
+        stem, dot, ending = member.name.replace("\\", "/").rpartition("/")[2].rpartition(".")
+        if dot and ending.lower() == "json":
+            yield Record(stem, member.body, member.problem)
+
+
+def list_lines(stream: BinaryIO) -> Iterator[Record]:
+    """The records of a file that has one a line; empty lines are left out."""
+    while line := stream.readline(RECORD_LIMIT + 1):
+        problem = None
+        if len(line) > RECORD_LIMIT:
+            problem = f"it is larger than {RECORD_LIMIT} bytes"
+            while (rest := stream.readline(RECORD_LIMIT)) and not rest.endswith(b"\n"):
+                pass
+        if line.strip():
+            yield Record(guess_id(line), line.strip() if problem is None else b"", problem)
 
 
 def read_osv(

@@ -1,72 +1,203 @@
-"""Fetches what Debian's security tracker knows; a file that fails keeps what it told before."""
+"""Fetches advisories: Debian's security tracker, OSV, and Alpine's security database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-
-import msgspec
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
 
 from imagecatalog.config import Settings
-from imagecatalog.errors import CatalogError, DatabaseError
+from imagecatalog.errors import BadDocument
+from imagecatalog.formats import osv, secdb
 from imagecatalog.formats.debian_tracker import read_advisories, read_tracker
-from imagecatalog.jobs.report import Failure, Progress, Report
+from imagecatalog.formats.feed_faults import Faults
+from imagecatalog.jobs.feed_files import (
+    FileState,
+    Outcome,
+    Work,
+    load_state,
+    run_works,
+    save_state,
+    watch,
+)
+from imagecatalog.jobs.report import Progress, Report
+from imagecatalog.sources import feeds
 from imagecatalog.sources.apt_transport import Validators
-from imagecatalog.sources.debian import TrackerFile, list_files, open_file
+from imagecatalog.sources.debian import TrackerFile, list_files
+from imagecatalog.sources.feeds import FeedFile, open_feed
 from imagecatalog.sources.http import Http
-from imagecatalog.store import advisories
-from imagecatalog.store.advisories import Applied
+from imagecatalog.store import advisories, health
 from imagecatalog.store.engine import Catalog
+from imagecatalog.store.scopes import name_scopes
 
-FEED = "debian-tracker"
-_STATE = msgspec.json.Decoder(Validators)
+TRACKER, OSV, SECDB = "debian-tracker", "osv", "alpine-secdb"
+_READER = "1"
+"""Another one makes every file be read again: a new release may take it to mean something else."""
+_OWN = {TRACKER: "Debian", SECDB: "Alpine"}
+"""Which of OSV's ecosystems are those of a feed that is read itself."""
 
 
 def refresh_tracker(
-    catalog: Catalog,
-    settings: Settings,
-    *,
-    now: Callable[[], datetime],  # noqa: ARG001 - every feed is called alike
-    progress: Progress,
+    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
 ) -> Report:
     """Bring the tracker's JSON and its lists of DSA and DLA up to date, each for itself."""
-    files = list_files(settings.feeds.get(FEED))
-    http = Http()
-    done: list[Applied | None] = []
-    failed: list[Failure] = []
-    try:
-        for number, file in enumerate(files, 1):
-            try:
-                done.append(_apply(catalog, file, http))
-            except DatabaseError:
-                raise
-            except CatalogError as error:
-                failed.append(Failure.of(f"{FEED} {file.kind}", error))
-            progress(f"read {FEED} {file.kind}", number, len(files))
-    finally:
-        http.close()
-    if not done:
-        return Report(failed=tuple(failed))
-    applied = [one for one in done if one is not None]
-    if not applied:
-        return Report((f"{FEED}: unchanged",), tuple(failed))
-    parts = sum(one.parts for one in applied)
-    changed = sum(one.changed + one.gone for one in applied)
-    return Report((f"{FEED}: {parts:,} packages and notices, {changed:,} changed",), tuple(failed))
+    works = [
+        Work(file.kind, partial(_apply_tracker, catalog, file, progress))
+        for file in list_files(settings.feeds.get(TRACKER))
+    ]
+    noun = "packages and notices"
+    return run_works(catalog, TRACKER, works, noun=noun, now=now, progress=progress)
 
 
-def _apply(catalog: Catalog, file: TrackerFile, http: Http) -> Applied | None:
-    """Apply a file; None where it is the one that was applied last."""
-    read = read_tracker if file.kind == "json" else read_advisories
+def refresh_osv(
+    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+) -> Report:
+    """Bring the records of OSV up to date: of the ecosystems that the catalog has packages of.
+
+    Debian's and Alpine's are left out where their own feeds are read, unless a setting names files.
+    """
+    setting = settings.feeds.get(OSV)
+    own = {name for feed, name in _OWN.items() if settings.feeds.get(feed) is not False}
+    files = feeds.list_osv(setting, _list_scopes(catalog), own)
+    if not isinstance(setting, str) or setting.endswith("/"):
+        _forget_others(catalog, OSV, {file.name for file in files})
+    if not files:
+        return Report((f"{OSV}: the catalog has no packages that it tells of",))
+    works = [Work(file.name, partial(_apply_osv, catalog, file, progress)) for file in files]
+    return run_works(catalog, OSV, works, noun="records", now=now, progress=progress, each=True)
+
+
+def refresh_secdb(
+    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+) -> Report:
+    """Bring Alpine's security database up to date, of the releases that the catalog has images of."""
+    files = feeds.list_secdb(settings.feeds.get(SECDB), _list_scopes(catalog))
+    if not files:
+        return Report((f"{SECDB}: the catalog has no image of Alpine",))
+    works = [Work(file.name, partial(_apply_secdb, catalog, file, progress)) for file in files]
+    noun = "packages"
+    return run_works(catalog, SECDB, works, noun=noun, now=now, progress=progress, each=True)
+
+
+def _list_scopes(catalog: Catalog) -> Collection[str]:
     with catalog.read() as c:
-        state = advisories.get_file_state(c, file.address)
-    previous = None if state is None else _STATE.decode(state)
-    with open_file(file, http, previous) as (stream, validators):
+        return name_scopes(c).values()
+
+
+def _forget_others(catalog: Catalog, feed: str, names: Collection[str]) -> None:
+    """What is configured to be read is all that counts."""
+    full = {f"{feed} {name}" for name in names}
+    with catalog.write() as c:
+        advisories.retract_feeds(c, f"{feed} ", full)
+        health.forget_others(c, "feed", f"{feed} ", full)
+
+
+def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http: Http) -> Outcome:
+    read = read_tracker if file.kind == "json" else read_advisories
+    state = load_state(catalog, file.address, _READER)
+    with open_feed(file.address, http, state.validators) as (stream, validators):
         if stream is None:
-            return None
+            return Outcome.unchanged(state)
+        feed = f"{TRACKER} {file.kind}"
         with catalog.write() as c:
-            parts = read(stream, file.address)
-            applied = advisories.apply_feed(c, f"{FEED} {file.kind}", parts, where=file.address)
-            state = msgspec.json.encode(validators).decode()
-            advisories.save_file_state(c, file.address, state)
-    return applied
+            parts = watch(
+                read(stream, file.address), Faults(), file.address, f"read {feed}", progress
+            )
+            applied = advisories.apply_feed(c, feed, parts, where=file.address)
+            kept = FileState(validators=validators, reader=_READER, parts=applied.parts)
+            save_state(c, file.address, kept)
+    return Outcome(parts=applied.parts, changed=applied.changed + applied.gone)
+
+
+def _apply_osv(catalog: Catalog, file: FeedFile, progress: Progress, http: Http) -> Outcome:
+    state = load_state(catalog, file.address, _READER)
+    with _open_records(file, http, state.validators) as (records, validators):
+        if records is None:
+            return Outcome.unchanged(state)
+        feed = f"{OSV} {file.name}"
+        with catalog.write() as c:
+            faults = Faults(advisories.list_digests(c, feed))
+            parts = osv.read_osv(records, faults, file.ecosystem)
+            watched = watch(parts, faults, file.address, f"read {feed}", progress)
+            applied = advisories.apply_feed(c, feed, watched, where=file.address)
+            kept = _state(validators, applied.parts, faults)
+            save_state(c, file.address, kept)
+    return _outcome(kept, applied)
+
+
+def _state(validators: Validators, parts: int, faults: Faults) -> FileState:
+    return FileState(
+        validators=validators,
+        reader=_READER,
+        parts=parts,
+        unread=faults.count,
+        problem=str(faults) or None,
+    )
+
+
+def _outcome(state: FileState, applied: advisories.Applied) -> Outcome:
+    return Outcome(
+        parts=state.parts,
+        changed=applied.changed + applied.gone,
+        unread=state.unread,
+        problem=state.problem,
+    )
+
+
+@contextmanager
+def _open_records(
+    file: FeedFile, http: Http, previous: Validators | None
+) -> Iterator[tuple[Iterator[osv.Record] | None, Validators]]:
+    """The records of a file or folder; None where it is still the previous one."""
+    if file.kind == "folder":
+        paths, validators = feeds.list_records(file.address)
+        yield (None if validators == previous else _read_paths(paths)), validators
+        return
+    with open_feed(file.address, http, previous) as (stream, validators):
+        yield (None if stream is None else _read_stream(file, stream)), validators
+
+
+def _read_stream(file: FeedFile, stream: BinaryIO) -> Iterator[osv.Record]:
+    if file.kind == "zip":
+        return osv.list_zipped(stream, file.address)
+    if file.kind == "lines":
+        return osv.list_lines(stream)
+    body = stream.read(osv.RECORD_LIMIT + 1)
+    return iter((osv.Record(file.name, body),))
+
+
+def _read_paths(paths: Collection[Path]) -> Iterator[osv.Record]:
+    for path in paths:
+        try:
+            with path.open("rb") as stream:
+                yield osv.Record(path.stem, stream.read(osv.RECORD_LIMIT + 1))
+        except OSError as error:
+            yield osv.Record(path.stem, b"", error.strerror or str(error))
+
+
+def _apply_secdb(catalog: Catalog, file: FeedFile, progress: Progress, http: Http) -> Outcome:
+    state = load_state(catalog, file.address, _READER)
+    limit = secdb.SIZE_LIMIT
+    with open_feed(file.address, http, state.validators, limit=limit) as (stream, validators):
+        if stream is None:
+            return Outcome.unchanged(state)
+        database = secdb.open_secdb(stream.read(), file.address)
+    name = f"{database.release}/{database.repository}"
+    if file.name and name != file.name:
+        raise BadDocument(file.address, f"it is about {name} and not about {file.name}")
+    feed = f"{SECDB} {name}"
+    with catalog.write() as c:
+        known = advisories.list_digests(c, feed)
+        faults = Faults(known)
+        parts = secdb.read_secdb(database, faults)
+        watched = watch(parts, faults, file.address, f"read {feed}", progress)
+        # In a repository that was young when its release ended nothing was ever fixed.
+        applied = advisories.apply_feed(
+            c, feed, watched, where=file.address, complete=bool(known or database.packages)
+        )
+        kept = _state(validators, applied.parts, faults)
+        save_state(c, file.address, kept)
+    return _outcome(kept, applied)

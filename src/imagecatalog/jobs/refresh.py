@@ -8,10 +8,12 @@ from datetime import datetime
 
 from imagecatalog.config import Settings
 from imagecatalog.errors import UsageError
-from imagecatalog.jobs.advisories import refresh_tracker
+from imagecatalog.jobs.advisories import refresh_osv, refresh_secdb, refresh_tracker
 from imagecatalog.jobs.archives import refresh_archives
 from imagecatalog.jobs.clair import forget_clair, refresh_clair
+from imagecatalog.jobs.exploits import refresh_epss, refresh_kev
 from imagecatalog.jobs.report import Progress, Report, say_nothing
+from imagecatalog.jobs.vex import list_sources, refresh_vex
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
 
@@ -20,9 +22,14 @@ _Feed = Callable[..., Report]
 FEEDS: Mapping[str, _Feed] = {
     "apt": refresh_archives,
     "debian-tracker": refresh_tracker,
+    "alpine-secdb": refresh_secdb,
+    "osv": refresh_osv,
+    "kev": refresh_kev,
+    "epss": refresh_epss,
     "clair": refresh_clair,
+    "vex": refresh_vex,
 }
-"""The feeds of this release, by name."""
+"""The feeds of this release, by name, in the order in which one rests on another."""
 
 
 def refresh(

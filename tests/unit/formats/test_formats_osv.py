@@ -336,7 +336,7 @@ def bad_records() -> list[bytes]:
         b'{"id": "X-1", "other": ' + deep + b"}",
         b'{"id": "X-1", "aliases": [' + b",".join(b'"A-%d"' % n for n in range(10_001)) + b"]}",
         json.dumps(
-            record(entry("npm", "a", versions=[f"1.0.{n}" for n in range(50_001)]))
+            record(entry("npm", "a", versions=[f"1.0.{n}" for n in range(20_001)]))
         ).encode(),
     ]
 
