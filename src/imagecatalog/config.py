@@ -154,6 +154,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Files of OpenPGP keys that may sign any archive, besides those of the image."""
     feeds: dict[str, str | bool] = {}
     """URL or ``file:`` of each feed; ``False`` switches it off."""
+    derived: dict[str, str] = {}
+    """``raspbian 12`` → ``debian bookworm``: by whose advisories a derived distribution is judged."""
     clair: ClairSetting | None = None
     api: ApiSetting = ApiSetting()
     lines: tuple[LineRule, ...] = ()
@@ -180,12 +182,14 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: tuple[ClusterSetting, ...] = ()
     apt: _Apt = _Apt()
     feeds: dict[str, str | bool] = {}
+    derived: dict[str, str] = {}
     clair: ClairSetting | None = None
     api: ApiSetting = ApiSetting()
     line: tuple[LineRule, ...] = ()
     plan: PlanSettings = PlanSettings()
 
 
+_RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]*(?: [a-z0-9][a-z0-9._-]*)?")
 _SECTIONS: dict[str, type[Struct]] = {
     "": _File,
     "registry": RegistrySetting,
@@ -201,6 +205,7 @@ _FREE_NAMES: dict[str, Any] = {
     "apt.mirrors": str,
     "apt.sources": tuple[str, ...],
     "feeds": str | bool,
+    "derived": str,
 }
 """Sections whose keys the user names, and the type of their values."""
 
@@ -235,6 +240,7 @@ def load_settings(
         apt_sources=file.apt.sources,
         apt_keyrings=file.apt.keyrings,
         feeds=file.feeds,
+        derived=file.derived,
         clair=file.clair,
         api=file.api,
         lines=file.line,
@@ -355,6 +361,12 @@ def _check_file(file: _File, path: Path) -> _File:
             near = difflib.get_close_matches(feed, FEEDS, 1)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(FEEDS)}"
             raise ConfigError(f"{path}: unknown key feeds.{feed}", hint=hint)
+    for written, meant in file.derived.items():
+        if not (_RELEASE.fullmatch(written) and _RELEASE.fullmatch(meant)):
+            raise ConfigError(
+                f'{path}: derived."{written}": {meant!r} is not a release of a distribution',
+                hint='write "raspbian 12" = "debian bookworm", names as os-release has them',
+            )
     return msgspec.structs.replace(
         file,
         database=_check_database(file.database, f"{path}: database", base),

@@ -16,6 +16,7 @@ from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store import (
     apt,
+    components,
     images,
     inventories,
     layers,
@@ -109,6 +110,7 @@ def record_images(
     ]
     pairs = [(one.setup_id, one.set_id) for one in facts if one.setup_id and one.set_id]
     apply_inventories(c, shelf, untold, configured, enrolled=pairs)
+    components.enrol(c, shelf, [(one.distro_id, one.set_id) for one in facts if one.set_id])
     return numbers
 
 

@@ -16,7 +16,7 @@ from imagecatalog.domain.builds import Inventory
 from imagecatalog.domain.packages import Distro, Package, Unknown
 from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import clean_text
-from imagecatalog.store import apt, images, inventories, packages, updates
+from imagecatalog.store import apt, components, images, inventories, packages, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.inventories import InventoryRow, Meant, UnmetRow
 from imagecatalog.store.packages import PackageList
@@ -123,6 +123,8 @@ def tell(
     known |= {digest: Meant([written[digest]], False) for digest in doubtful & written.keys()}
     touched = _list_images(c, [known[one] for one in doubtful])
     apply_inventories(c, shelf, touched, configured, enrolled=enrolled)
+    placed = [(one.distro_id, one.set_id) for one in settled if one.set_id]
+    components.enrol(c, shelf, placed)
     return new
 
 
@@ -185,6 +187,7 @@ def apply_inventories(
             pairs.append((setup_id, best.set_id))
     inventories.point_images(c, rows)
     updates.enrol(c, shelf, pairs)
+    components.enrol(c, shelf, [(distro_id, told.set_id) for _, told, distro_id, _ in rows])
 
 
 def _setup_of(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from imagecatalog.domain.kernels import kernel_source
 from imagecatalog.domain.packages import Distro, Package
 
 LANGUAGES = frozenset({"cargo", "gem", "golang", "maven", "npm", "nuget", "pypi"})
@@ -95,6 +96,7 @@ UBUNTU_RELEASES = {
 _MAJOR_ONLY = frozenset({"almalinux", "centos", "redhat", "rocky"})
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,63}")
 _PYPI_RUNS = re.compile(r"[-_.]+")
+_REBUILD = re.compile(r"\+b[0-9]+$")
 
 
 def scope_of(distro: Distro | None, derived: Mapping[str, str] | None = None) -> str:
@@ -158,14 +160,17 @@ def type_of(scope: str) -> str:
 def names_in(scope: str, package: Package) -> tuple[tuple[str, str], ...]:
     """The names under which a package is judged in a scope, each with the version that counts.
 
-    Of a distribution's scope the source package; for RPM the binary one as well, as some feeds name
-    those. Nothing where the scope has no word on packages of that type.
+    Of a distribution's scope the source package, a kernel's as ``domain.kernels`` has it; for RPM the
+    binary one as well, as some feeds name those. Nothing where the scope has no word on packages of that type.
     """
     if type_of(scope) != package.type:
         return ()
     if package.type in LANGUAGES:
         return ((canonical_name(package.type, package.name), package.version),)
     source = (package.source, package.source_version)
+    if package.type == "deb":
+        # A list that tells no source version has the binary's, which a rebuild alone made higher.
+        source = kernel_source(package.source, _REBUILD.sub("", package.source_version))
     if package.type == "rpm" and package.name != package.source:
         return (source, (package.name, package.version))
     return (source,)

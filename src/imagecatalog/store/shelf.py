@@ -34,6 +34,12 @@ class Shelf:
         """Set-up and chunk."""
         self.enrolled_versions: set[tuple[int, int]] = set()
         """Set-up and package version."""
+        self.placed: set[tuple[int, int]] = set()
+        """Scope and chunk."""
+        self.placed_versions: set[tuple[int, int]] = set()
+        """Scope and package version."""
+        self.components: dict[tuple[int, str, str], int] = {}
+        """By scope, name and version."""
 
     def forget(self) -> None:
         """Start anew: nothing is taken for granted."""
@@ -43,6 +49,7 @@ class Shelf:
         """Forget all if it grew too large to keep."""
         sizes: tuple[Sized, ...] = (self.versions, self.chunks, self.layers)
         sizes += (self.chains, self.labels, self.enrolled, self.enrolled_versions)
+        sizes += (self.placed, self.placed_versions, self.components)
         largest = max(map(len, sizes))
         if largest > _ROOM or len(self.set_chunks) > _ROOM // 10 or len(self.setups) > _ROOM // 100:
             self.forget()

@@ -52,6 +52,7 @@ from imagecatalog.store.schema.findings import (
     scope,
     scope_chunk,
     standing,
+    unenrolled,
 )
 from imagecatalog.store.schema.images import (
     blob,
@@ -150,6 +151,7 @@ __all__ = [
     "tally",
     "third_party",
     "token",
+    "unenrolled",
     "unjudged",
     "verdict",
     "vex_statement",

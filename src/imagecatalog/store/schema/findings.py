@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from imagecatalog.store.schema.columns import metadata, number, to
+from imagecatalog.store.schema.columns import Id, metadata, number, to
 
 scope = Table(
     "scope",
@@ -33,6 +33,15 @@ scope_chunk = Table(
     comment="which chunks have their members among the components of a scope",
 )
 
+unenrolled = Table(
+    "unenrolled",
+    metadata,
+    Column("distro_id", Id, primary_key=True, autoincrement=False, comment="distro; 0: none known"),
+    Column("manifest_id", Id, nullable=False, comment="the last image that may not be enrolled"),
+    sqlite_with_rowid=False,
+    comment="distributions some of whose images have their packages not among the components yet",
+)
+
 component = Table(
     "component",
     metadata,
@@ -44,6 +53,7 @@ component = Table(
     Column("pending", Boolean, nullable=False, comment="true: new, not judged yet"),
     UniqueConstraint("scope_id", "name", "version"),
     Index(None, "scope_id", "name", "key"),
+    Index(None, "pending", "scope_id", "name"),
     comment="a version of what advisories name, stored once however many images hold it",
 )
 

@@ -77,6 +77,12 @@ def upgrade() -> None:
         comment="a version of what advisories name, stored once however many images hold it",
     )
     op.create_index(
+        op.f("ix_component_pending_scope_id_name"),
+        "component",
+        ["pending", "scope_id", "name"],
+        unique=False,
+    )
+    op.create_index(
         op.f("ix_component_scope_id_name_key"),
         "component",
         ["scope_id", "name", "key"],
@@ -399,6 +405,23 @@ def upgrade() -> None:
             nullable=True,
             comment="whose advisories count; null: not worked out yet",
         ),
+    )
+    op.create_table(
+        "unenrolled",
+        sa.Column(
+            "distro_id", _ID, nullable=False, autoincrement=False, comment="distro; 0: none known"
+        ),
+        sa.Column(
+            "manifest_id", _ID, nullable=False, comment="the last image that may not be enrolled"
+        ),
+        sa.PrimaryKeyConstraint("distro_id", name=op.f("pk_unenrolled")),
+        comment="distributions some of whose images have their packages not among the components yet",
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO unenrolled (distro_id, manifest_id) SELECT d.id, m.last "
+        "FROM (SELECT id FROM distro UNION ALL SELECT 0) d, (SELECT max(id) AS last FROM manifest) m "
+        "WHERE m.last IS NOT NULL"
     )
     _turn_covers()
     _turn_affected()

@@ -1,0 +1,34 @@
+"""Judges what changed, a part at a time: nobody who writes waits long, and a stop loses little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imagecatalog.config import Settings
+from imagecatalog.jobs.report import Progress, say_nothing
+from imagecatalog.matching import match
+from imagecatalog.store import findings
+from imagecatalog.store.engine import Catalog, Connection
+
+
+def judge_findings(
+    catalog: Catalog, settings: Settings, *, progress: Progress = say_nothing
+) -> int:
+    """Hold against advisories what is new or of what a feed says something else; how many it were."""
+
+    def step(do: Callable[[Connection], int]) -> int:
+        with catalog.write() as c:
+            return do(c)
+
+    step(lambda c: match.prepare(c, settings.derived))
+    whole = 0
+    while left := step(match.enrol_some):
+        whole = whole or left
+        progress("looked through images met before", whole - left, whole)
+    waiting, judged = step(findings.count_waiting), 0
+    while some := step(findings.judge_some):
+        judged += some
+        progress("held packages against advisories", judged, max(waiting, judged))
+    with catalog.write() as c:
+        findings.keep_standings(c)
+    return judged
