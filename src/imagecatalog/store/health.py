@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
+from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from imagecatalog.domain.answers import Health
@@ -24,8 +25,12 @@ def note_try(
     seconds: float,
     error: str | None = None,
     detail: str | None = None,
+    good_for: timedelta | None = None,
 ) -> None:
-    """Write how a try went; a failed one leaves the last good moment and its counts standing."""
+    """Write how a try went; a failed one leaves the last good moment and its counts standing.
+
+    ``good_for`` is how long what a feed told counts before it is too old; None: for ever.
+    """
     row: dict[str, object] = {
         "kind": kind,
         "name": name,
@@ -34,7 +39,8 @@ def note_try(
         "seconds": seconds,
     }
     if error is None:
-        row |= {"last_good": at, "detail": detail}
+        good_until = None if good_for is None else at + good_for
+        row |= {"last_good": at, "detail": detail, "good_until": good_until}
     upsert(c, health, [row])
 
 
@@ -45,8 +51,28 @@ def note_next(c: Connection, kind: Kind, name: str, due: datetime | None) -> Non
 
 def list_health(c: Connection) -> tuple[Health, ...]:
     """All of them, by kind and name."""
-    rows = c.execute(select(health).order_by(health.c.kind, health.c.name))
+    columns = (health.c[name] for name in Health.__struct_fields__)
+    rows = c.execute(select(*columns).order_by(health.c.kind, health.c.name))
     return tuple(Health(**row._mapping) for row in rows)  # noqa: SLF001
+
+
+class FeedAge(Struct, frozen=True):
+    """When a feed was last read well, and whether that is too long ago."""
+
+    feed: str
+    last_good: datetime | None
+    too_old: bool
+    """Also where it was never read well."""
+
+
+def feed_ages(c: Connection, now: datetime) -> dict[str, FeedAge]:
+    """The age of every feed that was ever tried, by name: ``debian-tracker``, ``osv PyPI``."""
+    query = select(health.c.name, health.c.last_good, health.c.good_until)
+    found = {}
+    for name, last_good, good_until in c.execute(query.where(health.c.kind == "feed")):
+        too_old = last_good is None or (good_until is not None and good_until < now)
+        found[name] = FeedAge(name, last_good, too_old)
+    return found
 
 
 def forget_others(c: Connection, kind: Kind, prefix: str, names: Collection[str]) -> None:

@@ -26,6 +26,9 @@ health = Table(
     Column("seconds", Float, comment="how long the last try took"),
     Column("next_run", Moment, comment="when it is due again"),
     Column("detail", Text, comment="counts of the last good try"),
+    Column(
+        "good_until", Moment, comment="of a feed: when what it told becomes too old; null: never"
+    ),
     comment="when each source of facts was last well",
 )
 

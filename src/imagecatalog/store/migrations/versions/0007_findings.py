@@ -549,6 +549,15 @@ def _turn_affected() -> None:
 def _note_contents() -> None:
     """Have images say which of their files were not read, and packages whose they are not."""
     op.add_column(
+        "health",
+        sa.Column(
+            "good_until",
+            sa.BigInteger(),
+            nullable=True,
+            comment="of a feed: when what it told becomes too old; null: never",
+        ),
+    )
+    op.add_column(
         "manifest",
         sa.Column(
             "problems",
