@@ -34,6 +34,8 @@ IN_CLUSTER = "in-cluster"
 FEEDS = ("apt", "debian-tracker", "osv", "alpine-secdb", "kev", "epss", "vex", "clair")
 """Every name that ``[feeds]`` may hold."""
 MAX_FILE = 1 << 20
+MOST_FEED_DAYS = 3650
+"""That a configuration may let what a feed told count for."""
 
 UNIX_PEER = "unix"
 """Written instead of an address: whoever comes through a Unix socket."""
@@ -154,6 +156,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Files of OpenPGP keys that may sign any archive, besides those of the image."""
     feeds: dict[str, str | bool] = {}
     """URL or ``file:`` of each feed; ``False`` switches it off."""
+    feed_days: dict[str, float] = {}
+    """After how many days what a feed told is too old to rest on, where not after the usual."""
     derived: dict[str, str] = {}
     """``raspbian 12`` → ``debian bookworm``: by whose advisories a derived distribution is judged."""
     clair: ClairSetting | None = None
@@ -182,6 +186,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: tuple[ClusterSetting, ...] = ()
     apt: _Apt = _Apt()
     feeds: dict[str, str | bool] = {}
+    feed_days: dict[str, float] = {}
     derived: dict[str, str] = {}
     clair: ClairSetting | None = None
     api: ApiSetting = ApiSetting()
@@ -205,6 +210,7 @@ _FREE_NAMES: dict[str, Any] = {
     "apt.mirrors": str,
     "apt.sources": tuple[str, ...],
     "feeds": str | bool,
+    "feed_days": float,
     "derived": str,
 }
 """Sections whose keys the user names, and the type of their values."""
@@ -241,6 +247,7 @@ def load_settings(
         apt_keyrings=file.apt.keyrings,
         feeds=file.feeds,
         derived=file.derived,
+        feed_days=file.feed_days,
         clair=file.clair,
         api=file.api,
         lines=file.line,
@@ -356,11 +363,7 @@ def _check_file(file: _File, path: Path) -> _File:
     for index, rule in enumerate(file.line):
         _check_line(rule, f"{path}: line[{index}]")
     clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)
-    for feed in file.feeds:
-        if feed not in FEEDS:
-            near = difflib.get_close_matches(feed, FEEDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(FEEDS)}"
-            raise ConfigError(f"{path}: unknown key feeds.{feed}", hint=hint)
+    _check_feeds(file, path)
     for written, meant in file.derived.items():
         if not (_RELEASE.fullmatch(written) and _RELEASE.fullmatch(meant)):
             raise ConfigError(
@@ -377,6 +380,21 @@ def _check_file(file: _File, path: Path) -> _File:
             file.apt, keyrings=tuple(_path(k, base) for k in file.apt.keyrings)
         ),
     )
+
+
+def _check_feeds(file: _File, path: Path) -> None:
+    for section, names in (("feeds", file.feeds), ("feed_days", file.feed_days)):
+        for feed in names:
+            if feed not in FEEDS:
+                near = difflib.get_close_matches(feed, FEEDS, 1)
+                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(FEEDS)}"
+                raise ConfigError(f"{path}: unknown key {section}.{feed}", hint=hint)
+    for feed, days in file.feed_days.items():
+        if not 0 < days <= MOST_FEED_DAYS:
+            raise ConfigError(
+                f"{path}: feed_days.{feed}: {days:g} is no number of days",
+                hint=f"write one above 0 and up to {MOST_FEED_DAYS}",
+            )
 
 
 def _rooted(registry: RegistrySetting, base: Path) -> RegistrySetting:
