@@ -1,4 +1,4 @@
-"""Peers written in Go, compiled from the modules that ``go/go.sum`` pins; kept in the user's cache."""
+"""Peers written in Go, compiled from the modules that a ``go.sum`` pins; kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ PACKAGES = (
 )
 
 
-def compile_programs() -> Path:
+CLAIR = Path(__file__).with_name("clair_module")
+
+
+def compile_programs(module: Path = MODULE, packages: tuple[str, ...] = PACKAGES) -> Path:
     """The folder with the programs; the first time takes some minutes and the module proxy."""
     if shutil.which("go") is None:
         pytest.fail(
@@ -28,7 +31,7 @@ def compile_programs() -> Path:
         )
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagecatalog-tests"
     home.mkdir(parents=True, exist_ok=True)
-    sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
+    sources = sorted(path for path in module.rglob("*") if path.is_file())
     recipe = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     folder = home / f"go-{recipe}"
     with (home / "go.lock").open("w") as lock:
@@ -37,11 +40,16 @@ def compile_programs() -> Path:
             unfinished = home / "go-unfinished"
             command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", f"{unfinished}/"]
             done = subprocess.run(
-                [*command, *PACKAGES],
-                cwd=MODULE, env=os.environ | {"CGO_ENABLED": "0"},
+                [*command, *packages],
+                cwd=module, env=os.environ | {"CGO_ENABLED": "0"},
                 capture_output=True, text=True, timeout=1800, check=False,
             )  # fmt: skip
             if done.returncode:
                 pytest.fail(f"go build (the module wants the Go that go.mod names):\n{done.stderr}")
             unfinished.rename(folder)
     return folder
+
+
+def compile_clair() -> Path:
+    """Clair itself; of a module of its own, for its libraries are not of BuildKit's versions."""
+    return compile_programs(CLAIR, ("github.com/quay/clair/v4/cmd/clair",)) / "clair"

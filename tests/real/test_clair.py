@@ -11,10 +11,10 @@ import pytest
 from clair_workplace import IMAGES, Workplace, list_claims, make_tracker
 from debian_roots import is_newer
 
+from imagecatalog.config import ClairSetting
 from imagecatalog.domain.findings import Finding
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import AccessDenied, Missing
-from imagecatalog.config import ClairSetting
 from imagecatalog.planning.second_opinions import compare
 from imagecatalog.sources.clair import Clair, ClairInitialising
 from imagecatalog.store.clair import list_held

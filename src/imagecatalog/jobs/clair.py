@@ -34,6 +34,13 @@ _PAGES = 1000
 """Of one notification."""
 _TRIES = 12
 _NEVER_UPDATED = Unknown("clair-never-updated", "Clair has never updated: it knows no faults yet")
+_UNINFORMED = Report(
+    failed=(
+        Failure(
+            FEED, _NEVER_UPDATED.code, _NEVER_UPDATED.reason, "its log tells how its updaters do"
+        ),
+    )
+)
 
 Clock = Callable[[], datetime]
 
@@ -58,7 +65,7 @@ def refresh_clair(
             raise
         except CatalogError as error:
             _note_silence(catalog, server, error)
-            return noted + Report(failed=(Failure.of(FEED, error),))
+            return _tell(noted, Report(failed=(Failure.of(FEED, error),)))
         _note_wanted(catalog, setting, server, now)
         deleted = _delete(catalog, clair, setting, now)
         registries = stack.enter_context(closing(Registries(settings)))
@@ -68,7 +75,14 @@ def refresh_clair(
             _note_silence(catalog, server, work.stopped)
         with catalog.write() as c:
             shelf.sweep(c)
-        return noted + deleted + done
+        return _tell(done, deleted, noted, _UNINFORMED if updates is None else Report())
+
+
+def _tell(*reports: Report) -> Report:
+    """All of them, what was done as one sentence."""
+    whole = sum(reports, Report())
+    said = (f"{FEED}: {', '.join(whole.done)}",) if whole.done else ()
+    return Report(said, whole.failed)
 
 
 def forget_clair(catalog: Catalog) -> None:
@@ -134,7 +148,7 @@ def _delete(catalog: Catalog, clair: Clair, setting: ClairSetting, now: Clock) -
         with catalog.write() as c:
             shelf.forget(c, [held.number for held in some])
         count += len(some)
-    done = (f"{FEED}: {plural(count, 'image')} deleted there",) if count else ()
+    done = (f"{plural(count, 'image')} deleted there",) if count else ()
     return Report(done, tuple(failed))
 
 
@@ -160,8 +174,8 @@ def _read_notices(catalog: Catalog, clair: Clair, now: Clock) -> Report:
         else:
             with catalog.write() as c:
                 clair_notices.drop_notice(c, notice.name)
-    read = plural(len(due) - len(failed), "notification")
-    done = (f"{FEED}: {read} about {plural(count, 'image')}",) if len(due) > len(failed) else ()
+    read = len(due) - len(failed)
+    done = (f"{plural(read, 'notification')} about {plural(count, 'image')}",) if read else ()
     return Report(done, tuple(failed[:10]))
 
 

@@ -34,7 +34,7 @@ from imagecatalog.store.engine import Catalog
 
 BUDGET = 1200.0
 """Seconds after which a round begins nothing more: other jobs wait for their turn."""
-_AGAIN = timedelta(hours=6)
+_AGAIN = timedelta(hours=2)
 """So long an image that Clair could not read is left alone."""
 _TAKEN_FOR = timedelta(hours=1)
 
@@ -130,7 +130,7 @@ class Round:
                 progress("told Clair of images", number, len(due))
         if self.stopped is not None:
             self._failed.append(Failure.of("clair", self.stopped))
-        return Report((self._sentence(),), tuple(self._failed))
+        return Report(tuple(self._list_done()), tuple(self._failed))
 
     def _list_due(self) -> list[HeldImage]:
         with self._catalog.read() as c:
@@ -220,14 +220,11 @@ class Round:
         with self._catalog.write() as c:
             shelf.note_failure(c, held.number, why, now=self._now(), lost=is_lost)
 
-    def _sentence(self) -> str:
+    def _list_done(self) -> Iterable[str]:
         counts = self._counts
-        parts = [
-            f"{plural(counts.indexed, 'image')} indexed",
-            f"{plural(counts.read, 'report')} read",
-        ]
+        yield f"{plural(counts.indexed, 'image')} indexed"
+        yield f"{plural(counts.read, 'report')} read"
         if counts.unreadable:
-            parts.append(f"{counts.unreadable:,} that Clair cannot be given")
+            yield f"{counts.unreadable:,} that Clair cannot be given"
         if counts.waiting:
-            parts.append(f"{counts.waiting:,} left for the next time")
-        return f"clair: {', '.join(parts)}"
+            yield f"{counts.waiting:,} left for the next time"
