@@ -36,6 +36,8 @@ FEEDS = ("apt", "debian-tracker", "osv", "alpine-secdb", "kev", "epss", "vex", "
 MAX_FILE = 1 << 20
 MOST_FEED_DAYS = 3650
 """That a configuration may let what a feed told count for."""
+MOST_DAYS = 3650
+"""That a configuration may let a fault be put off for."""
 
 UNIX_PEER = "unix"
 """Written instead of an address: whoever comes through a Unix socket."""
@@ -127,6 +129,12 @@ class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
         return f"ClairSetting(url={self.url!r}, psk={psk!r}, images={self.images!r})"
 
 
+class DeferralSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a fault may be put off."""
+
+    max_days: int = 365
+
+
 class ApiSetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may read pages and API (anybody, or who has a token), and whose certificates may write."""
 
@@ -158,6 +166,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """URL or ``file:`` of each feed; ``False`` switches it off."""
     feed_days: dict[str, float] = {}
     """After how many days what a feed told is too old to rest on, where not after the usual."""
+    vex: tuple[str, ...] = ()
+    """Where VEX documents lie, if at more than one place."""
+    deferrals: DeferralSettings = DeferralSettings()
     derived: dict[str, str] = {}
     """``raspbian 12`` → ``debian bookworm``: by whose advisories a derived distribution is judged."""
     clair: ClairSetting | None = None
@@ -185,7 +196,8 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     registry: tuple[RegistrySetting, ...] = ()
     cluster: tuple[ClusterSetting, ...] = ()
     apt: _Apt = _Apt()
-    feeds: dict[str, str | bool] = {}
+    feeds: dict[str, str | bool | tuple[str, ...]] = {}
+    deferrals: DeferralSettings = DeferralSettings()
     feed_days: dict[str, float] = {}
     derived: dict[str, str] = {}
     clair: ClairSetting | None = None
@@ -201,6 +213,7 @@ _SECTIONS: dict[str, type[Struct]] = {
     "cluster": ClusterSetting,
     "apt": _Apt,
     "clair": ClairSetting,
+    "deferrals": DeferralSettings,
     "api": ApiSetting,
     "line": LineRule,
     "plan": PlanSettings,
@@ -209,7 +222,7 @@ _SECTIONS: dict[str, type[Struct]] = {
 _FREE_NAMES: dict[str, Any] = {
     "apt.mirrors": str,
     "apt.sources": tuple[str, ...],
-    "feeds": str | bool,
+    "feeds": str | bool | tuple[str, ...],
     "feed_days": float,
     "derived": str,
 }
@@ -245,7 +258,9 @@ def load_settings(
         apt_mirrors=file.apt.mirrors,
         apt_sources=file.apt.sources,
         apt_keyrings=file.apt.keyrings,
-        feeds=file.feeds,
+        feeds={name: v for name, v in file.feeds.items() if not isinstance(v, tuple)},
+        vex=_list_vex(file),
+        deferrals=file.deferrals,
         derived=file.derived,
         feed_days=file.feed_days,
         clair=file.clair,
@@ -270,6 +285,11 @@ def parse_clusters(text: str, where: str) -> tuple[ClusterSetting, ...]:
             )
         pairs.append(ClusterSetting(name, _path(path, "")))
     return _check_clusters(tuple(pairs), where)
+
+
+def _list_vex(file: _File) -> tuple[str, ...]:
+    listed = file.feeds.get("vex")
+    return listed if isinstance(listed, tuple) else ()
 
 
 def _text(value: object) -> str:
@@ -364,6 +384,8 @@ def _check_file(file: _File, path: Path) -> _File:
         _check_line(rule, f"{path}: line[{index}]")
     clusters = tuple(ClusterSetting(c.name, _path(c.kubeconfig, base)) for c in file.cluster)
     _check_feeds(file, path)
+    if not 1 <= file.deferrals.max_days <= MOST_DAYS:
+        raise ConfigError(f"{path}: deferrals.max_days: it is from 1 to {MOST_DAYS}")
     for written, meant in file.derived.items():
         if not (_RELEASE.fullmatch(written) and _RELEASE.fullmatch(meant)):
             raise ConfigError(
@@ -389,6 +411,9 @@ def _check_feeds(file: _File, path: Path) -> None:
                 near = difflib.get_close_matches(feed, FEEDS, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(FEEDS)}"
                 raise ConfigError(f"{path}: unknown key {section}.{feed}", hint=hint)
+    for feed, value in file.feeds.items():
+        if feed != "vex" and isinstance(value, tuple):
+            raise ConfigError(f"{path}: feeds.{feed}: a list is for vex alone")
     for feed, days in file.feed_days.items():
         if not 0 < days <= MOST_FEED_DAYS:
             raise ConfigError(

@@ -35,6 +35,14 @@ def parse_vex(body: bytes, where: str) -> VexDocument:
     Raises ``BadDocument`` for what is none, or none that is sound, and its limits: 32 MiB, 200,000
     statements.
     """
+    found = find_vex(body, where)
+    if found is None:
+        raise BadDocument(where, "it is no VEX document we know", hint=_READ)
+    return found
+
+
+def find_vex(body: bytes, where: str) -> VexDocument | None:
+    """The same; None for JSON of another kind, as an index that lies beside documents."""
     body = body.removeprefix(codecs.BOM_UTF8)
     check_size(body, where, LIMIT)
     if not body.lstrip().startswith(b"{"):
@@ -44,6 +52,4 @@ def parse_vex(body: bytes, where: str) -> VexDocument:
         return parse_csaf(body, where)
     if head.bom_format:
         return parse_cyclonedx_vex(body, where)
-    if head.statements:
-        return parse_openvex(body, where)
-    raise BadDocument(where, "it is no VEX document we know", hint=_READ)
+    return parse_openvex(body, where) if head.statements else None
