@@ -74,6 +74,31 @@ _OSV_DISTROS = {
     "ubuntu": "ubuntu",
     "wolfi": "wolfi",
 }
+ECOSYSTEMS = {
+    "almalinux": "AlmaLinux",
+    "alpine": "Alpine",
+    "azurelinux": "Azure Linux",
+    "cargo": "crates.io",
+    "chainguard": "Chainguard",
+    "debian": "Debian",
+    "gem": "RubyGems",
+    "golang": "Go",
+    "mageia": "Mageia",
+    "maven": "Maven",
+    "npm": "npm",
+    "nuget": "NuGet",
+    "openeuler": "openEuler",
+    "opensuse": "openSUSE",
+    "photon": "Photon OS",
+    "pypi": "PyPI",
+    "redhat": "Red Hat",
+    "rocky": "Rocky Linux",
+    "suse": "SUSE",
+    "ubuntu": "Ubuntu",
+    "wolfi": "Wolfi",
+}
+"""What OSV calls the scopes that it tells of, by their beginning."""
+
 DEBIAN_RELEASES = {
     "7": "wheezy",
     "8": "jessie",
@@ -127,7 +152,8 @@ def _make(os_id: str, release: str | None) -> str:
     elif name == "ubuntu":
         text = UBUNTU_RELEASES.get(text, text)
     elif name == "alpine":
-        text = ".".join(text.split(".")[:2])
+        # What has not been released yet calls itself 3.19_alpha20231219.
+        text = "edge" if "_alpha" in text else ".".join(text.split(".")[:2])
     elif name in _MAJOR_ONLY:
         text = text.split(".")[0]
     return f"{name}/{text}" if _RELEASE.fullmatch(text) else NOWHERE
@@ -150,6 +176,11 @@ def scope_of_ecosystem(ecosystem: str) -> str:
         found = re.search(r"enterprise_linux:(\d+)", release)
         release = found[1] if found else ""
     return _make(os_id, release)
+
+
+def ecosystem_of(scope: str) -> str | None:
+    """What OSV calls a scope, its release left out: ``PyPI``, ``Debian``; None for none of OSV's."""
+    return ECOSYSTEMS.get(scope.partition("/")[0])
 
 
 def type_of(scope: str) -> str:

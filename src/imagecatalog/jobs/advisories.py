@@ -49,7 +49,7 @@ def refresh_tracker(
         for file in list_files(settings.feeds.get(TRACKER))
     ]
     noun = "packages and notices"
-    return run_works(catalog, TRACKER, works, noun=noun, now=now, progress=progress)
+    return run_works(catalog, settings, TRACKER, works, noun=noun, now=now, progress=progress)
 
 
 def refresh_osv(
@@ -67,7 +67,9 @@ def refresh_osv(
     if not files:
         return Report((f"{OSV}: the catalog has no packages that it tells of",))
     works = [Work(file.name, partial(_apply_osv, catalog, file, progress)) for file in files]
-    return run_works(catalog, OSV, works, noun="records", now=now, progress=progress, each=True)
+    return run_works(
+        catalog, settings, OSV, works, noun="records", now=now, progress=progress, each=True
+    )
 
 
 def refresh_secdb(
@@ -79,7 +81,9 @@ def refresh_secdb(
         return Report((f"{SECDB}: the catalog has no image of Alpine",))
     works = [Work(file.name, partial(_apply_secdb, catalog, file, progress)) for file in files]
     noun = "packages"
-    return run_works(catalog, SECDB, works, noun=noun, now=now, progress=progress, each=True)
+    return run_works(
+        catalog, settings, SECDB, works, noun=noun, now=now, progress=progress, each=True
+    )
 
 
 def _list_scopes(catalog: Catalog) -> Collection[str]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
+from imagecatalog.config import Settings
 from imagecatalog.domain.advisories import FeedPart
 from imagecatalog.errors import CatalogError, DatabaseError
 from imagecatalog.formats.feed_faults import Faults
@@ -22,6 +23,9 @@ from imagecatalog.store import advisories, health
 from imagecatalog.store.engine import Catalog, Connection
 
 _SAY_EVERY = 1000
+_USUAL_DAYS = 2.0
+_DAYS = {"kev": 7.0, "epss": 7.0}
+"""After how many days what a feed told is too old; KEV is not published daily."""
 
 
 class FileState(Struct, frozen=True, kw_only=True):
@@ -99,8 +103,15 @@ def watch(
     faults.check(where)
 
 
+def count_days(settings: Settings, feed: str) -> timedelta:
+    """How long what a feed told counts."""
+    days = settings.feed_days.get(feed, _DAYS.get(feed, _USUAL_DAYS))
+    return timedelta(days=days)
+
+
 def run_works(
     catalog: Catalog,
+    settings: Settings,
     feed: str,
     works: Sequence[Work],
     *,
@@ -132,6 +143,7 @@ def run_works(
                         seconds=time.monotonic() - started,
                         error=outcome.message if isinstance(outcome, Failure) else None,
                         detail=None if isinstance(outcome, Failure) else summarise([outcome], noun),
+                        good_for=count_days(settings, feed),
                     )
             progress(f"read {name}", number, len(works))
     finally:

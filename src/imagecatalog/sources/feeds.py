@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
+from imagecatalog.domain.scopes import ECOSYSTEMS, ecosystem_of
 from imagecatalog.errors import ConfigError, Missing, SourceUnavailable, TooLarge, TooManyEntries
 from imagecatalog.sources.apt_transport import Validators, open_changed
 from imagecatalog.sources.http import Http
@@ -34,30 +35,6 @@ _CHUNK = 1 << 20
 _DEPTH = 6
 """Folders within each other that records are looked for in."""
 
-ECOSYSTEMS = {
-    "almalinux": "AlmaLinux",
-    "alpine": "Alpine",
-    "azurelinux": "Azure Linux",
-    "cargo": "crates.io",
-    "chainguard": "Chainguard",
-    "debian": "Debian",
-    "gem": "RubyGems",
-    "golang": "Go",
-    "mageia": "Mageia",
-    "maven": "Maven",
-    "npm": "npm",
-    "nuget": "NuGet",
-    "openeuler": "openEuler",
-    "opensuse": "openSUSE",
-    "photon": "Photon OS",
-    "pypi": "PyPI",
-    "redhat": "Red Hat",
-    "rocky": "Rocky Linux",
-    "suse": "SUSE",
-    "ubuntu": "Ubuntu",
-    "wolfi": "Wolfi",
-}
-"""What OSV calls the scopes that it has a folder for, by their beginning."""
 _KNOWN = frozenset(ECOSYSTEMS.values())
 
 Kind = Literal["zip", "lines", "record", "folder", "secdb"]
@@ -71,11 +48,6 @@ class FeedFile(Struct, frozen=True):
     kind: Kind
     ecosystem: str | None = None
     """The only one whose packages count; None: all."""
-
-
-def ecosystem_of(scope: str) -> str | None:
-    """What OSV calls a scope: ``PyPI``, ``Debian``; None for what OSV does not have."""
-    return ECOSYSTEMS.get(scope.partition("/")[0])
 
 
 def list_osv(
