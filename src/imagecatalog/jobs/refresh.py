@@ -12,6 +12,7 @@ from imagecatalog.jobs.advisories import refresh_osv, refresh_secdb, refresh_tra
 from imagecatalog.jobs.archives import refresh_archives
 from imagecatalog.jobs.clair import forget_clair, refresh_clair
 from imagecatalog.jobs.exploits import refresh_epss, refresh_kev
+from imagecatalog.jobs.feed_files import count_days
 from imagecatalog.jobs.report import Progress, Report, say_nothing
 from imagecatalog.jobs.vex import list_sources, refresh_vex
 from imagecatalog.store import health
@@ -30,6 +31,10 @@ FEEDS: Mapping[str, _Feed] = {
     "vex": refresh_vex,
 }
 """The feeds of this release, by name, in the order in which one rests on another."""
+
+
+_AGEING = frozenset({"debian-tracker", "alpine-secdb", "osv", "kev", "epss"})
+"""The feeds that are silent of what they were not asked of lately."""
 
 
 def refresh(
@@ -60,6 +65,7 @@ def refresh(
                 seconds=time.monotonic() - started,
                 error=errors or None,
                 detail=found.done[-1].removeprefix(f"{name}: ") if found.done else None,
+                good_for=count_days(settings, name) if name in _AGEING else None,
             )
         report += found
     return report
