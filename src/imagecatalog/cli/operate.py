@@ -144,8 +144,8 @@ def refresh(
 ) -> int:
     """Fetch what was published since, and judge what it changes.
 
-    FEED is apt (the archives that the images' own apt sources name) or debian-tracker (Debian's
-    security tracker); left out, every feed that [feeds] does not switch off.
+    FEED is apt (the archives that the images' own apt sources name), debian-tracker, alpine-secdb,
+    osv, kev, epss, vex or clair; left out, every feed that [feeds] does not switch off.
     """
     import msgspec
 
@@ -158,6 +158,10 @@ def refresh(
         )
     if any(name == "clair" for name, _ in files):
         raise UsageError("clair is a server and no file", hint="write its address into [clair]")
+    if len({name for name, _ in files}) < len(files):
+        raise UsageError(
+            "--from-file names a feed twice", hint="name the folder that holds its files"
+        )
     addresses: dict[str, str | bool] = {
         name: path.absolute().as_uri() + ("/" if path.is_dir() else "") for name, path in files
     }
