@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagecatalog.config import Settings
-from imagecatalog.errors import BadDocument
+from imagecatalog.errors import BadDocument, CatalogError
 from imagecatalog.formats import osv, secdb
 from imagecatalog.formats.debian_tracker import read_advisories, read_tracker
 from imagecatalog.formats.feed_faults import Faults
@@ -23,7 +23,7 @@ from imagecatalog.jobs.feed_files import (
     save_state,
     watch,
 )
-from imagecatalog.jobs.report import Progress, Report
+from imagecatalog.jobs.report import Failure, Progress, Report
 from imagecatalog.sources import feeds
 from imagecatalog.sources.apt_transport import Validators
 from imagecatalog.sources.debian import TrackerFile, list_files
@@ -61,7 +61,11 @@ def refresh_osv(
     """
     setting = settings.feeds.get(OSV)
     own = {name for feed, name in _OWN.items() if settings.feeds.get(feed) is not False}
-    files = feeds.list_osv(setting, _list_scopes(catalog), own)
+    scopes = _list_scopes(catalog)
+    try:
+        files = feeds.list_osv(setting, scopes, own)
+    except CatalogError as error:
+        return Report(failed=(Failure.of(OSV, error),))
     if not isinstance(setting, str) or setting.endswith("/"):
         _forget_others(catalog, OSV, {file.name for file in files})
     if not files:
