@@ -18,7 +18,6 @@ from imagecatalog.planning.staleness import outdated, running
 from imagecatalog.store import inventories
 from imagecatalog.store.debmonitor import list_named
 from imagecatalog.store.engine import Catalog, Connection
-from imagecatalog.store.packages import list_packages
 from imagecatalog.store.shelf import Shelf
 
 APP = f"{HOST}/team/app:1"

@@ -11,7 +11,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from imagecatalog.catalog.debmonitor import full_name
-from imagecatalog.domain.debmonitor import ImageUpdate, InstalledPackage, UpgradablePackage
+from imagecatalog.domain.debmonitor import (
+    WHOLE,
+    ImageUpdate,
+    InstalledPackage,
+    UpgradablePackage,
+)
 from imagecatalog.domain.receipts import ImageError
 from imagecatalog.errors import BadName, InvalidBody
 from imagecatalog.versions import deb
@@ -155,6 +160,8 @@ def _find_faults(told: Any, name: str) -> list[Fault]:
             full_name(image)
         except BadName as problem:
             faults.append(("/image_name", problem.message))
+    if told.get("update_type") == WHOLE and "installed" not in told:
+        faults.append(("/installed", f"is required where update_type is {WHOLE}"))
     for key, versions in (
         ("installed", ("version",)),
         ("upgradable", ("version_from", "version_to")),
