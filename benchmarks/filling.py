@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from benchmarks import mass
 from benchmarks.fleet import START, WEEKS, Fleet, FleetImage
-from imagecatalog.catalog import ingest, timeline
+from imagecatalog.catalog import ingest, lineage, timeline
 from imagecatalog.domain.apt import ReleaseFacts
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.matching import succession, updates
 from imagecatalog.store import apt, counts, migrations, schema
 from imagecatalog.store.engine import Catalog, Connection, initialise
@@ -84,6 +85,7 @@ def _write_week(c: Connection, shelf: Shelf, fleet: Fleet, positions: range) -> 
     for batch in in_batches(sorted(chosen)):
         images = [fleet.image(position) for position in batch]
         written.update(zip(batch, _ingest(c, shelf, images), strict=True))
+    lineage.settle(c, len(written) * 10)
     like = {kind: written[position] for kind, position in first.items()}
     return mass.write(c, fleet, positions, written=written, like=like)
 
@@ -144,6 +146,7 @@ def ingest_fleet(catalog: Catalog, fleet: Fleet) -> float:
             for name, targets in names:
                 present = list(targets.values())
                 ingest.record_repository(c, name, targets, present, [], now=NOW)
+    settle_lineage(catalog)
     return seconds + time.perf_counter() - began
 
 

@@ -39,6 +39,7 @@ def write(
     layers: list[_Row] = []
     chains: list[_Row] = []
     manifests: list[_Row] = []
+    edges: list[_Row] = []
     numbers = dict(written)
     layer, manifest = _next(c, "layer"), _next(c, "manifest")
     for position in positions:
@@ -55,10 +56,15 @@ def write(
         changed = (manifest, image.digest.packed(), image.manifest.config.digest.packed())
         example = examples[fleet.line(position).kind]
         manifests.append((*changed, piles[-1], *example))
+        base = next(fleet.above(position), None)
+        if base is not None:
+            edges.append((manifest, 0, numbers[base], "base", "layers", True))
         manifest += 1
     _insert(c, "layer", ("id", "digest", "size"), layers)
     _insert(c, "chain", ("digest", "parent", "layer_id", "depth"), chains)
     _insert(c, "manifest", ("id", "digest", "config_digest", "chain", *columns), manifests)
+    columns = ("child_id", "position", "parent_id", "role", "evidence", "nearest")
+    _insert(c, "edge", columns, edges)
     return numbers
 
 

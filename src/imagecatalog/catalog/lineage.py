@@ -36,7 +36,8 @@ def edges_of(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
     leading layers. A base that the catalog does not hold has no ``parent``; the nearest image that
     the layers begin with then follows as another base. All stages and copies told are there.
     """
-    return edges.list_edges(c, numbers) if edges.is_settled(c) else _weigh_edges(c, numbers)
+    kept = edges.list_edges(c, numbers)
+    return _weigh_edges(c, numbers) if kept is None else kept
 
 
 def _weigh_edges(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
@@ -50,9 +51,8 @@ def _weigh_edges(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge
 
 def list_bases(c: Connection, numbers: Collection[int]) -> dict[int, int]:
     """The base of each image, where the catalog holds it."""
-    if edges.is_settled(c):
-        return edges.list_base_links(c, numbers)
-    return _pick_bases(_weigh_edges(c, numbers))
+    kept = edges.list_base_links(c, numbers)
+    return _pick_bases(_weigh_edges(c, numbers)) if kept is None else kept
 
 
 def _pick_bases(above: Mapping[int, Sequence[Edge]]) -> dict[int, int]:
@@ -65,8 +65,9 @@ def _pick_bases(above: Mapping[int, Sequence[Edge]]) -> dict[int, int]:
 
 def ancestry(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
     """The parents of these images and of all their ancestors; each image once, so that it ends."""
-    if edges.is_settled(c):
-        return edges.list_above(c, numbers)
+    kept = edges.list_above(c, numbers)
+    if kept is not None:
+        return kept
     found: dict[int, list[Edge]] = {}
     seen = set(numbers)
     level = set(numbers)
@@ -83,9 +84,8 @@ def ancestry(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
 
 def list_base_paths(c: Connection, numbers: Collection[int]) -> dict[int, list[int]]:
     """The bases of each image that the catalog holds, the nearest first, each once."""
-    if edges.is_settled(c):
-        bases = edges.list_bases_above(c, numbers)
-    else:
+    bases = edges.list_bases_above(c, numbers)
+    if bases is None:
         bases = _pick_bases(ancestry(c, numbers))
     paths: dict[int, list[int]] = {}
     for number in numbers:
@@ -108,9 +108,10 @@ class Children(Struct, frozen=True):
 
 def find_children(c: Connection, numbers: Collection[int], limit: int) -> Children:
     """The edges that lead to these images from at most ``limit`` others, the first met first."""
-    if edges.is_settled(c):
-        children = edges.list_children(c, numbers, limit + 1)
-        kept = edges.list_edges(c, children[:limit])
+    children = edges.list_children(c, numbers, limit + 1)
+    is_known = bool(children) or edges.is_settled(c)
+    kept = edges.list_edges(c, children[:limit]) if is_known else None
+    if kept is not None:
         return Children(_by_parent(kept, set(numbers)), len(children) > limit)
     subjects = lineage.list_subjects(c, numbers)
     digests = {digest for subject in subjects.values() for digest in subject.names}

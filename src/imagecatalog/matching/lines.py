@@ -63,16 +63,26 @@ class Lines:
         self._readers: dict[str, Callable[[str], TagVersion | None]] = {}
         self._heads: dict[LineKey, Head] = {}
         self._seen: set[str] = set()
+        self._names: dict[int, list[str]] = {}
 
     def places(self, numbers: Collection[int]) -> dict[int, Place]:
         """Where images stand, by a tag that they have, or else had; untagged ones are left out."""
         found: dict[int, Place] = {}
-        for number, names in images.list_tag_names(self._c, numbers).items():
+        for number, names in self._list_names(numbers).items():
             repository = names[0].rpartition(":")[0]
             own = [name.rpartition(":")[2] for name in names if name.startswith(repository + ":")]
             places = [self._place(repository, tag) for tag in own]
             found[number] = max(places, key=_firmness)
         return found
+
+    def names(self, numbers: Collection[int]) -> dict[int, str]:
+        """Whole names of these images by their newest tags; untagged ones are left out."""
+        return {number: names[0] for number, names in self._list_names(numbers).items()}
+
+    def _list_names(self, numbers: Collection[int]) -> dict[int, list[str]]:
+        new = set(numbers) - self._names.keys()
+        self._names |= {number: [] for number in new} | images.list_tag_names(self._c, new)
+        return {number: names for number in numbers if (names := self._names[number])}
 
     def of(self, numbers: Collection[int]) -> dict[int, LineKey]:
         """The line of each image; untagged ones are left out."""
@@ -107,10 +117,10 @@ class Lines:
         for line in tied:
             del newest[line]
         self._seen |= set(repositories)
-        pointed = {tagged.manifest_id for _, tagged in newest.values()}
+        pointed = {tagged.manifest_id for _, tagged in newest.values() if tagged.kind == INDEX}
         members = images.list_members(self._c, pointed)
-        usual = lookups.choose_members(self._c, members.keys())
-        rows = lookups.list_images(self._c, {one for many in members.values() for one in many})
+        platforms = images.list_platforms(self._c, {n for many in members.values() for n in many})
+        usual = lookups.choose_usual(members, platforms)
         for line, (rank, tagged) in newest.items():
             if tagged.kind == INDEX and tagged.manifest_id not in usual:
                 continue  # an index without an image in it
@@ -120,7 +130,7 @@ class Lines:
                 tag=tagged.tag,
                 key=rank[1],
                 number=usual.get(tagged.manifest_id, tagged.manifest_id),
-                members={rows[one].platform: one for one in reversed(inside)},
+                members={platforms[one]: one for one in reversed(inside)},
             )
 
     def _place(self, repository: str, tag: str) -> Place:

@@ -218,10 +218,12 @@ def inherit(
     c: Connection,
     listed: Mapping[int, Sequence[Update]],
     paths: Mapping[int, Sequence[int]] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> dict[int, tuple[Update, ...]]:
     """The updates of images by their number, each with the ancestor that brought the package.
 
-    ``paths`` are the bases of the images, the nearest first, where somebody has them at hand.
+    ``paths`` are the bases of the images, the nearest first, and ``names`` theirs, where somebody
+    has them at hand.
     """
     wanted = {
         number: [(one.type, one.package, one.arch, one.installed) for one in many]
@@ -229,12 +231,12 @@ def inherit(
     }
     origins = _find_origins(c, wanted, list_base_paths(c, wanted) if paths is None else paths)
     bases = {base for many in origins.values() for base in many.values()}
-    names = images.best_names(c, bases)
-    nameless = lookups.list_images(c, bases - names.keys())
-    names |= {number: str(row.digest) for number, row in nameless.items()}
+    known = dict(images.best_names(c, bases) if names is None else names)
+    nameless = lookups.list_images(c, bases - known.keys())
+    known |= {number: str(row.digest) for number, row in nameless.items()}
     return {
         number: tuple(
-            structs.replace(one, inherited_from=names[base])
+            structs.replace(one, inherited_from=known[base])
             if (base := origins[number].get(key)) is not None
             else one
             for one, key in zip(many, wanted[number], strict=True)

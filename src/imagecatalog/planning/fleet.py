@@ -9,7 +9,7 @@ from msgspec import Struct
 from imagecatalog.domain.answers import Place
 from imagecatalog.planning.staleness import never_met
 from imagecatalog.planning.targets import Judgeable
-from imagecatalog.planning.verdicts import judge_running
+from imagecatalog.planning.verdicts import Running, read_running
 from imagecatalog.store import lookups, runs
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.runs import AliveImage
@@ -32,14 +32,16 @@ class RunningImage(Struct, frozen=True, kw_only=True):
     """The name by which each workload runs it, by cluster, namespace and workload."""
 
 
-def list_running(c: Connection, *, now: datetime) -> list[RunningImage]:
-    """Every distinct image that runs, by name and number."""
-    alive = runs.list_alive(c)
+def list_running(
+    c: Connection, *, now: datetime, running: Running | None = None
+) -> list[RunningImage]:
+    """Every distinct image that runs, by name and number. ``running`` is what was read of it."""
+    running = running or read_running(c, now=now)
+    alive, judged = running.alive, running.judged
     grouped: dict[tuple[int | None, str, str], list[AliveImage]] = {}
     for item in alive:
         unmet = ("", "") if item.manifest_id is not None else (item.image, item.image_id)
         grouped.setdefault((item.manifest_id, *unmet), []).append(item)
-    judged = judge_running(c, now=now)
     rows = lookups.list_images(c, {number for number, *_ in grouped if number is not None})
     places = runs.list_places(c, [item.run_image_id for item in alive])
     found = []

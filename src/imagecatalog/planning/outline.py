@@ -15,6 +15,7 @@ from imagecatalog.planning.fleet import RunningImage, list_running
 from imagecatalog.planning.graph import Newest, Rebuilds, Spot, Want, find_followers, find_rebuilds
 from imagecatalog.planning.survey import NOT_BUILT_HERE, Survey
 from imagecatalog.planning.targets import Judgeable, Targets
+from imagecatalog.planning.verdicts import Running
 from imagecatalog.store import lookups, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.plans import Fixable
@@ -77,11 +78,16 @@ class _Ends(Struct):
 
 
 def bring_updates(
-    c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime
+    c: Connection,
+    ask: PlanQuestion,
+    *,
+    settings: Settings,
+    now: datetime,
+    running: Running | None = None,
 ) -> Outline:
     """The rebuilds that bring what is asked for to all that runs; with ``idle`` to all newest images."""
     targets = Targets(c, ask)
-    fleet = list_running(c, now=now)
+    fleet = list_running(c, now=now, running=running)
     judgeable = {
         one.number: one.judgeable
         for one in fleet
@@ -229,7 +235,14 @@ def _count(
     return counts
 
 
-def follow_image(c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime) -> Outline:
+def follow_image(
+    c: Connection,
+    ask: PlanQuestion,
+    *,
+    settings: Settings,
+    now: datetime,
+    running: Running | None = None,
+) -> Outline:
     """The rebuild of one image's line, and of all that is built on or with it and runs.
 
     With ``idle`` of all that is built on it. Raises NotFound and BadName for the image.
@@ -238,7 +251,7 @@ def follow_image(c: Connection, ask: PlanQuestion, *, settings: Settings, now: d
     number = lookups.choose_members(c, [number]).get(number, number)
     survey = Survey(c, None, settings=settings, now=now)
     root = survey.lines.of([number]).get(number)
-    fleet = [one for one in list_running(c, now=now) if one.number is not None]
+    fleet = [one for one in list_running(c, now=now, running=running) if one.number is not None]
     lines = survey.lines.of({one.number for one in fleet if one.number is not None})
     spots = {Spot(line, "") for line in lines.values()}
     if ask.idle:

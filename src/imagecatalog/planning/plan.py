@@ -22,6 +22,7 @@ from imagecatalog.matching.lines import LineKey
 from imagecatalog.planning.graph import Order, arrange
 from imagecatalog.planning.outline import Move, Outline, bring_updates, follow_image
 from imagecatalog.planning.sentences import give_reasons, summarise, write_command
+from imagecatalog.planning.verdicts import Running
 from imagecatalog.store import affected, lineage, plans
 from imagecatalog.store.affected import Span
 from imagecatalog.store.engine import Connection
@@ -43,17 +44,31 @@ class Draft(Struct, frozen=True):
     watches: tuple[Watch, ...]
 
 
-def make_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime) -> Plan:
+def make_plan(
+    c: Connection,
+    ask: PlanQuestion,
+    *,
+    settings: Settings,
+    now: datetime,
+    running: Running | None = None,
+) -> Plan:
     """The fewest rebuilds that bring what is asked for to all that runs, in waves.
 
-    The same catalog gives the same plan. Raises UsageError for a question that contradicts itself,
+    The same catalog gives the same plan. ``running`` is what was read of all that runs. Raises UsageError for a question that contradicts itself,
     BadName for one that cannot be read, and NotFound for an image, a package or an advisory that
     nothing is known of.
     """
-    return draft_plan(c, ask, settings=settings, now=now).plan
+    return draft_plan(c, ask, settings=settings, now=now, running=running).plan
 
 
-def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: datetime) -> Draft:
+def draft_plan(
+    c: Connection,
+    ask: PlanQuestion,
+    *,
+    settings: Settings,
+    now: datetime,
+    running: Running | None = None,
+) -> Draft:
     """The same with what saving it needs."""
     if ask.image is not None and (ask.advisory or ask.package or ask.security):
         raise UsageError(
@@ -63,7 +78,7 @@ def draft_plan(c: Connection, ask: PlanQuestion, *, settings: Settings, now: dat
     if ask.max_parallel is not None and ask.max_parallel < 1:
         raise UsageError("a wave holds at least one rebuild", hint="give --max-parallel 1 or more")
     outline = (follow_image if ask.image is not None else bring_updates)(
-        c, ask, settings=settings, now=now
+        c, ask, settings=settings, now=now, running=running
     )
     survey = outline.survey
     rather = {

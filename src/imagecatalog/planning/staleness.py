@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -18,7 +18,8 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import inherit
-from imagecatalog.planning.verdicts import JudgedImage, judge_images, judge_running
+from imagecatalog.planning.told import judge_names, list_told
+from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
@@ -59,14 +60,16 @@ class _Candidate(Struct, frozen=True):
         )
 
 
-def overview(c: Connection, *, now: datetime) -> Overview:
-    """The front page: what runs, by verdict, and the ten worst."""
-    candidates = _running_candidates(c, RunFilter(), now)
+def overview(
+    c: Connection, *, now: datetime, running: Running | None = None, worst: int = _WORST
+) -> Overview:
+    """The front page: what runs, by verdict, and the worst. ``running`` is what was read of it."""
+    candidates = _running_candidates(c, RunFilter(), now, running)
     by_status: dict[str, int] = dict.fromkeys(STATUS_ORDER, 0)
     for item in candidates:
         by_status[item.verdict.status] += 1
     held = counts.read_counts(c)
-    worst = [item for item in candidates if item.verdict.status != "current"][:_WORST]
+    listed = [item for item in candidates if item.verdict.status != "current"][:worst]
     return Overview(
         running=len(candidates),
         containers=sum(item.containers for item in candidates),
@@ -81,7 +84,7 @@ def overview(c: Connection, *, now: datetime) -> Overview:
             ),
             default=None,
         ),
-        worst=_describe(c, worst, RunFilter(), with_updates=False),
+        worst=_describe(c, listed, RunFilter(), with_updates=False),
     )
 
 
@@ -97,15 +100,16 @@ def outdated(
     image: str | None = None,
     limit: int | None = None,
     after: str | None = None,
+    running: Running | None = None,
 ) -> Page[OutdatedImage]:
     """Images that need an update or of which that is unknown, worst first.
 
     Of those that run; with ``all_images`` of every image that a registry has, current ones too.
     ``security`` keeps those with a security update, ``status`` those with that verdict, ``image``
-    those whose name contains it.
+    those whose name contains it. ``running`` is what was read of all that runs.
     """
     wanted = RunFilter(cluster=cluster, namespace=namespace)
-    candidates = _running_candidates(c, wanted, now)
+    candidates = _running_candidates(c, wanted, now, running)
     if all_images:
         candidates = _with_the_rest(c, candidates, now)
     found = [
@@ -124,10 +128,13 @@ def outdated(
     return Page(items, make_cursor(*shown[-1].key) if len(shown) < len(found) else None)
 
 
-def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list[_Candidate]:
+def _running_candidates(
+    c: Connection, wanted: RunFilter, now: datetime, running: Running | None
+) -> list[_Candidate]:
     """Every distinct image that runs, worst first."""
-    alive = runs.list_alive(c, wanted)
-    judged = judge_running(c, now=now)
+    running = running or read_running(c, now=now)
+    alive = running.alive if wanted == RunFilter() else runs.list_alive(c, wanted)
+    judged = running.judged
     grouped: dict[tuple[int | None, str, str], list[AliveImage]] = {}
     for item in alive:
         key = (
@@ -136,11 +143,15 @@ def _running_candidates(c: Connection, wanted: RunFilter, now: datetime) -> list
             else (None, item.image, item.image_id)
         )
         grouped.setdefault(key, []).append(item)
+    if running.unmet is None:
+        running.unmet = _judge_never_met(
+            c, [item for item in running.alive if item.manifest_id is None]
+        )
     candidates = [
         _Candidate(
             name=_usual_name(items),
             number=number or 0,
-            judged=judged[number] if number is not None else JudgedImage(never_met(items[0]), None),
+            judged=running.unmet[items[0].run_image_id] if number is None else judged[number],
             run_images=tuple(item.run_image_id for item in items),
             containers=sum(item.containers for item in items),
         )
@@ -165,6 +176,18 @@ def never_met(item: AliveImage) -> Verdict:
     return Verdict(status="unknown", reason=reason)
 
 
+def _judge_never_met(c: Connection, items: Collection[AliveImage]) -> dict[int, JudgedImage]:
+    """By the number of the runtime's name: unknown, or as DebMonitor's clients told of the name."""
+    unknown = {item.run_image_id: never_met(item) for item in items}
+    told = judge_names(c, {item.image: unknown[item.run_image_id] for item in items})
+    judged = {number: JudgedImage(verdict, None) for number, verdict in unknown.items()}
+    for item in items:
+        if item.image in told:
+            verdict, report = told[item.image]
+            judged[item.run_image_id] = JudgedImage(verdict, None, report=report)
+    return judged
+
+
 def _reported_digest(item: AliveImage) -> str | None:
     """The manifest or index that the runtime names, of an image that the catalog never met."""
     reported = parse_image_id(item.image_id)
@@ -187,17 +210,21 @@ def _describe(
     c: Connection, candidates: Iterable[_Candidate], wanted: RunFilter, *, with_updates: bool
 ) -> tuple[OutdatedImage, ...]:
     shown = list(candidates)
+    if not shown:
+        return ()
     places = runs.list_places(c, [number for item in shown for number in item.run_images], wanted)
     rows = lookups.list_images(c, {item.number for item in shown})
     pairs = {item.judged.pair for item in shown if item.judged.pair}
     by_pair = updates.list_updates(c, pairs) if with_updates else {}
+    reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()
+    told = list_told(c, reports)
     pending = {
         item.number: by_pair[item.judged.pair] for item in shown if item.judged.pair in by_pair
     }
     paths = lineage.list_base_paths(c, {item.number for item in shown if item.number})
-    listed = inherit(c, pending, paths)
+    names = images.best_names(c, {base for path in paths.values() for base in path})
+    listed = inherit(c, pending, paths, names)
     bases = {number: path[0] for number, path in paths.items() if path}
-    names = images.best_names(c, bases.values())
     described = []
     for item in shown:
         row = rows.get(item.number)
@@ -211,7 +238,7 @@ def _describe(
                 status=item.verdict.status,
                 reason=item.verdict.reason,
                 running=runs.join_places(there),
-                updates=listed.get(item.number, ()),
+                updates=told.get(item.judged.report or 0) or listed.get(item.number, ()),
                 newer=item.judged.newer,
                 base=names.get(bases.get(item.number, 0)),
                 newer_base=item.judged.newer_base,
@@ -253,7 +280,8 @@ def running(
     numbers = {item.manifest_id for item in shown if item.manifest_id is not None}
     judged = judge_images(c, numbers, now=now)
     known = lookups.list_images(c, numbers | {item.index_id for item in shown if item.index_id})
-    items = tuple(_running_item(row, alive[row.run_image_id], known, judged) for row in rows)
+    unmet = _judge_never_met(c, [item for item in shown if item.manifest_id is None])
+    items = tuple(_running_item(row, alive[row.run_image_id], known, judged, unmet) for row in rows)
     last = rows[-1] if rows else None
     cursor = (
         make_cursor(
@@ -270,10 +298,11 @@ def _running_item(
     item: AliveImage,
     known: Mapping[int, ImageRow],
     judged: Mapping[int, JudgedImage],
+    unmet: Mapping[int, JudgedImage],
 ) -> RunningItem:
     image = known.get(item.manifest_id or 0)
     index = known.get(item.index_id or 0)
-    verdict = judged[image.id].verdict if image else never_met(item)
+    verdict = judged[image.id].verdict if image else unmet[item.run_image_id].verdict
     return RunningItem(
         cluster=row.cluster,
         namespace=row.namespace,

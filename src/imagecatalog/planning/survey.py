@@ -166,10 +166,13 @@ class Survey:
 
     def _read_parents(self, edges: Mapping[int, list[Edge]]) -> _Parents:
         numbers = {edge.parent for many in edges.values() for edge in many if edge.parent}
-        self._read_rows(numbers)
         lines = self.lines.of(numbers)
         heads = self.lines.heads(lines.values())
-        return _Parents(lines, heads, images.best_names(self._c, numbers))
+        following = {n for head in heads.values() for n in (head.number, *head.members.values())}
+        self._read_rows(numbers | following)
+        names = self.lines.names(numbers)
+        names |= images.best_names(self._c, numbers - names.keys())
+        return _Parents(lines, heads, names)
 
     def _note_lines(self, line: LineKey, edges: Iterable[Edge], parents: _Parents) -> None:
         bases, uses = self.bases.setdefault(line, set()), self.uses.setdefault(line, set())

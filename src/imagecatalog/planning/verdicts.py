@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Verdict
 from imagecatalog.planning.told import judge_told
-from imagecatalog.store import apt, judgements, packages, updates
+from imagecatalog.store import apt, judgements, packages, runs, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.judgements import JudgeableImage
+from imagecatalog.store.runs import AliveImage
 from imagecatalog.store.updates import Counts, Pair, SetupState
 
 STALE_AFTER = timedelta(days=1)
@@ -31,6 +32,20 @@ class JudgedImage(Struct, frozen=True):
     """The same of its base's line."""
     report: int | None = None
     """What DebMonitor's clients told of it, where that counts."""
+
+
+class Running(Struct):
+    """What runs now, and the verdict of each image of it: for whoever has several questions."""
+
+    alive: Sequence[AliveImage]
+    judged: Mapping[int, JudgedImage]
+    unmet: Mapping[int, JudgedImage] | None = None
+    """Those of what no sync met, by the number of the runtime's name; None: not asked for yet."""
+
+
+def read_running(c: Connection, *, now: datetime) -> Running:
+    """All that runs now."""
+    return Running(runs.list_alive(c), judge_running(c, now=now))
 
 
 def judge_images(

@@ -113,8 +113,13 @@ def list_named(c: Connection, digests: Iterable[Digest]) -> set[int]:
     return found
 
 
+_WAITS = select(lineage_change.c.id).limit(1).scalar_subquery().label("waits")
+"""Asked beside whatever is read, so that to ask takes no statement of its own."""
+
 _EDGES: Select[Any] = (
-    select(edge).where(edge.c.child_id.in_(_NUMBERS)).order_by(edge.c.child_id, edge.c.position)
+    select(edge, _WAITS)
+    .where(edge.c.child_id.in_(_NUMBERS))
+    .order_by(edge.c.child_id, edge.c.position)
 )
 
 
@@ -127,7 +132,7 @@ def _make_above() -> Select[Any]:
     )
     reached = select(up.c.id).limit(MOST_ABOVE).subquery()
     return (
-        select(edge)
+        select(edge, _WAITS)
         .join(reached, reached.c.id == edge.c.child_id)
         .order_by(edge.c.child_id, edge.c.position)
     )
@@ -140,41 +145,62 @@ def _make_bases() -> Select[Any]:
     above = above.union(
         select(*link).join(above, edge.c.child_id == above.c.parent_id).where(edge.c.nearest)
     )
-    return select(above.c.child_id, above.c.parent_id).limit(MOST_ABOVE)
+    return select(above.c.child_id, above.c.parent_id, _WAITS).limit(MOST_ABOVE)
 
 
 _ABOVE = _make_above()
 _BASES = _make_bases()
-_BASE: Select[Any] = select(edge.c.child_id, edge.c.parent_id).where(
+_BASE: Select[Any] = select(edge.c.child_id, edge.c.parent_id, _WAITS).where(
     edge.c.child_id.in_(_NUMBERS), edge.c.nearest
 )
 
 
-def list_edges(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
-    """The parents kept of each image, its base first."""
-    return _read(c, _EDGES, numbers)
+def list_edges(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]] | None:
+    """The parents kept of each image, its base first; None while a note waits."""
+    return _gather(_read(c, _EDGES, numbers))
 
 
-def list_above(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]]:
-    """The parents kept of these images and of all their ancestors."""
-    return _read(c, _ABOVE, numbers)
+def list_above(c: Connection, numbers: Collection[int]) -> dict[int, list[Edge]] | None:
+    """The parents kept of these images and of all their ancestors; None while a note waits."""
+    return _gather(_read(c, _ABOVE, numbers))
 
 
-def list_base_links(c: Connection, numbers: Collection[int]) -> dict[int, int]:
-    """The base kept of each image, where the catalog holds one."""
-    return _read_links(c, _BASE, numbers)
+def list_base_links(c: Connection, numbers: Collection[int]) -> dict[int, int] | None:
+    """The base kept of each image, where the catalog holds one; None while a note waits."""
+    return _link(_read(c, _BASE, numbers))
 
 
-def list_bases_above(c: Connection, numbers: Collection[int]) -> dict[int, int]:
+def list_bases_above(c: Connection, numbers: Collection[int]) -> dict[int, int] | None:
     """The same of these images and of all their bases."""
-    return _read_links(c, _BASES, numbers)
+    return _link(_read(c, _BASES, numbers))
 
 
-def _read_links(c: Connection, query: Select[Any], numbers: Collection[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for batch in batches(set(numbers)):
-        found.update(c.execute(query, {"numbers": batch}).all())
-    return found
+def _read(c: Connection, query: Select[Any], numbers: Collection[int]) -> list[Any] | None:
+    found = [row for batch in batches(set(numbers)) for row in c.execute(query, {"numbers": batch})]
+    settled = all(row.waits is None for row in found) if found or not numbers else is_settled(c)
+    return found if settled else None
+
+
+def _link(rows: Iterable[Any] | None) -> dict[int, int] | None:
+    return None if rows is None else {row.child_id: row.parent_id for row in rows}
+
+
+def _gather(rows: Iterable[Any] | None) -> dict[int, list[Edge]] | None:
+    if rows is None:
+        return None
+    # An ancestor of images of several batches is there several times.
+    found: dict[int, dict[int, Edge]] = {}
+    for child, position, parent, role, evidence, also, digest, image, *_ in rows:
+        found.setdefault(child, {})[position] = Edge(
+            child=child,
+            parent=parent,
+            digest=digest,
+            image=image,
+            role=role,
+            evidence=evidence,
+            also=tuple(also.split()) if also else (),
+        )
+    return {child: list(edges.values()) for child, edges in found.items()}
 
 
 _CHILDREN = (
@@ -187,33 +213,17 @@ _CHILDREN = (
 
 
 def list_children(c: Connection, numbers: Collection[int], limit: int) -> list[int]:
-    """The first images to be met that have one of these for a parent, at most so many."""
+    """The first images to be met that have one of these for a parent, as kept; at most so many."""
     found: set[int] = set()
     for batch in batches(set(numbers)):
         found.update(c.scalars(_CHILDREN, {"numbers": batch, "most": limit}))
     return sorted(found)[:limit]
 
 
-def _read(c: Connection, query: Select[Any], numbers: Collection[int]) -> dict[int, list[Edge]]:
-    found: dict[int, dict[int, Edge]] = {}
-    for batch in batches(set(numbers)):
-        for row in c.execute(query, {"numbers": batch}):
-            child, position, parent, role, evidence, also, digest, image, _ = row
-            found.setdefault(child, {})[position] = Edge(
-                child=child,
-                parent=parent,
-                digest=digest,
-                image=image,
-                role=role,
-                evidence=evidence,
-                also=tuple(also.split()) if also else (),
-            )
-    return {child: list(edges.values()) for child, edges in found.items()}
-
-
 def replace_edges(c: Connection, edges: Mapping[int, Sequence[Edge]]) -> None:
     """Keep these as the parents of each image; what is kept already stays as it is."""
-    kept = list_edges(c, edges.keys())
+    rows = (row for batch in batches(edges) for row in c.execute(_EDGES, {"numbers": batch}))
+    kept = _gather(rows) or {}
     changed = sorted(n for n, many in edges.items() if list(many) != kept.get(n, []))
     for batch in batches(one for one in changed if one in kept):
         c.execute(edge.delete().where(edge.c.child_id.in_(batch)))

@@ -260,6 +260,15 @@ def list_members(c: Connection, indexes: Collection[int]) -> dict[int, list[int]
     return members
 
 
+def list_platforms(c: Connection, numbers: Collection[int]) -> dict[int, str | None]:
+    """The platform of each image."""
+    platforms: dict[int, str | None] = {}
+    for batch in batches(numbers):
+        query = select(manifest.c.id, manifest.c.platform).where(manifest.c.id.in_(batch))
+        platforms.update(c.execute(query).all())
+    return platforms
+
+
 def count_running(c: Connection, manifests: Collection[int]) -> dict[int, int]:
     """How many containers run each image now; images that do not run are left out."""
     counts: dict[int, int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -14,7 +14,13 @@ from imagecatalog.domain.refs import Digest, Reference
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.store.builds import find_named
 from imagecatalog.store.dialect import batches
-from imagecatalog.store.images import INDEX, MEDIA_TYPES, find_by_digest_start, list_members
+from imagecatalog.store.images import (
+    INDEX,
+    MEDIA_TYPES,
+    find_by_digest_start,
+    list_members,
+    list_platforms,
+)
 from imagecatalog.store.schema import (
     chain,
     distro,
@@ -207,10 +213,13 @@ def choose_members(c: Connection, numbers: Collection[int]) -> dict[int, int]:
     What has no platform, as a signature, is no image but where there is nothing else.
     """
     members = list_members(c, numbers)
-    platforms = {
-        row.id: row.platform
-        for row in list_images(c, {one for many in members.values() for one in many}).values()
-    }
+    return choose_usual(members, list_platforms(c, {n for many in members.values() for n in many}))
+
+
+def choose_usual(
+    members: Mapping[int, Sequence[int]], platforms: Mapping[int, str | None]
+) -> dict[int, int]:
+    """The same of indexes whose images, and these images' platforms, are at hand."""
     return {
         index: min(
             many, key=lambda one: (platforms[one] != _USUAL_PLATFORM, platforms[one] is None)

@@ -23,7 +23,7 @@ from imagecatalog.store.schema import (
     run,
     run_image,
 )
-from imagecatalog.store.updates import Pair
+from imagecatalog.store.updates import Pair, list_conditions
 
 _FEW = 100
 """So many package versions are rather looked for in the chunks than the chunks for them."""
@@ -68,35 +68,31 @@ class WorkloadImage(Struct, frozen=True):
 def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[Pair, Fixable]:
     """Package versions by set-up and number, those that apt would upgrade."""
     found: dict[Pair, Fixable] = {}
-    for setup_id, numbers in members.items():
-        for batch in batches(numbers):
-            query = (
-                select(
-                    package_version.c.id,
-                    package_update.c.candidate,
-                    package_update.c.security,
-                    package_update.c.origin,
-                    package_update.c.source_version,
-                    *_PACKAGE,
-                )
-                .join(package_update, package_update.c.package_version_id == package_version.c.id)
-                .where(
-                    package_update.c.setup_id == setup_id,
-                    package_update.c.package_version_id.in_(batch),
-                    package_update.c.candidate.is_not(None),
-                )
+    for among in list_conditions(members):
+        query = (
+            select(
+                package_update.c.setup_id,
+                package_version.c.id,
+                package_update.c.candidate,
+                package_update.c.security,
+                package_update.c.origin,
+                package_update.c.source_version,
+                *_PACKAGE,
             )
-            for number, candidate, security, origin, version, *values in c.execute(query):
-                package = Package(*values)
-                fix = PlannedFix(
-                    package=package.name,
-                    arch=package.arch,
-                    installed=package.version,
-                    candidate=candidate,
-                    security=security,
-                    type=package.type,
-                )
-                found[setup_id, number] = Fixable(number, package, fix, origin or "", version)
+            .join(package_update, package_update.c.package_version_id == package_version.c.id)
+            .where(among, package_update.c.candidate.is_not(None))
+        )
+        for setup_id, number, candidate, security, origin, version, *values in c.execute(query):
+            package = Package(*values)
+            fix = PlannedFix(
+                package=package.name,
+                arch=package.arch,
+                installed=package.version,
+                candidate=candidate,
+                security=security,
+                type=package.type,
+            )
+            found[setup_id, number] = Fixable(number, package, fix, origin or "", version)
     return found
 
 
@@ -149,6 +145,8 @@ def list_holding(
 def _list_inside(c: Connection, chunks: set[int], packages: set[int]) -> dict[int, list[int]]:
     columns = package_chunk_member.c.chunk_id, package_chunk_member.c.package_version_id
     inside: dict[int, list[int]] = {}
+    if not chunks:
+        return inside
     if len(packages) <= _FEW:
         queries = [select(*columns).where(columns[1].in_(packages))]
     else:

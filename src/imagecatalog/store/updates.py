@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.packages import Package
@@ -336,10 +347,9 @@ def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Updat
     for (setup_id, _), found in sums.items():
         by_setup.setdefault(setup_id, set()).update(found.members)
     rows = [
-        (setup_id, row)
-        for setup_id, numbers in by_setup.items()
-        for batch in batches(numbers)
-        for row in _read_updates(c, setup_id, batch)
+        (row.setup_id, row)
+        for among in list_conditions(by_setup)
+        for row in _read_updates(c, among)
     ]
     # Sorted once for all sets: dictionaries keep the order, and sets share most updates.
     rows.sort(key=lambda pair: (not pair[1].security, pair[1].name, pair[1].arch))
@@ -361,10 +371,26 @@ def _hold(item: Update, held: Collection[str]) -> Update:
     return item
 
 
-def _read_updates(c: Connection, setup_id: int, numbers: Sequence[int]) -> Iterable[Any]:
+def list_conditions(members: Mapping[int, Collection[int]]) -> Iterator[ColumnElement[bool]]:
+    """What the updates of these package versions under these set-ups meet, some at a time."""
+    flat = ((setup_id, number) for setup_id, many in members.items() for number in many)
+    for batch in batches(flat):
+        yield or_(
+            *(
+                and_(
+                    package_update.c.setup_id == setup_id,
+                    package_update.c.package_version_id.in_([number for _, number in pairs]),
+                )
+                for setup_id, pairs in groupby(batch, key=lambda pair: pair[0])
+            )
+        )
+
+
+def _read_updates(c: Connection, among: ColumnElement[bool]) -> Iterable[Any]:
     return c.execute(
         select(
             package_version,
+            package_update.c.setup_id,
             package_update.c.candidate,
             package_update.c.security,
             package_update.c.origin,
@@ -372,7 +398,7 @@ def _read_updates(c: Connection, setup_id: int, numbers: Sequence[int]) -> Itera
             package_update.c.source_version.label("reaches"),
         )
         .join(package_update, package_update.c.package_version_id == package_version.c.id)
-        .where(package_update.c.setup_id == setup_id, package_version.c.id.in_(numbers))
+        .where(among)
     )
 
 

@@ -12,6 +12,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
 )
 from imagecatalog.planning import inspection, staleness
+from imagecatalog.planning.verdicts import Running
 from imagecatalog.store import holders, repositories
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
@@ -25,8 +26,10 @@ from imagecatalog.web.api.schemas import (
 )
 
 
-def ask_outdated(c: Connection, ask: OutdatedQuestion, now: datetime) -> Page[OutdatedImage]:
-    """Images by verdict, worst first."""
+def ask_outdated(
+    c: Connection, ask: OutdatedQuestion, now: datetime, running: Running | None = None
+) -> Page[OutdatedImage]:
+    """Images by verdict, worst first. ``running`` is what was read of all that runs."""
     return staleness.outdated(
         c,
         now=now,
@@ -38,6 +41,7 @@ def ask_outdated(c: Connection, ask: OutdatedQuestion, now: datetime) -> Page[Ou
         image=ask.image,
         limit=ask.limit or USUAL_PAGE,
         after=ask.after,
+        running=running,
     )
 
 

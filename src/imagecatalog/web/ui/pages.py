@@ -13,6 +13,7 @@ from imagecatalog.domain.answers import SearchHit
 from imagecatalog.domain.plans import PlanQuestion
 from imagecatalog.planning import inspection, origins, search, staleness
 from imagecatalog.planning.plan import make_plan
+from imagecatalog.planning.verdicts import read_running
 from imagecatalog.store import health, holders, repositories
 from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
@@ -56,14 +57,21 @@ def show_overview(request: Request) -> Response:
     service = service_of(request)
     now = service.clock()
     with service.read() as c:
-        overview = staleness.overview(c, now=now)
-        worst = staleness.outdated(c, now=now, limit=WORST_ROWS)
+        running = read_running(c, now=now)
+        overview = staleness.overview(c, now=now, running=running, worst=0)
+        worst = staleness.outdated(c, now=now, limit=WORST_ROWS, running=running)
         found = health.list_health(c)
         told = tuple((one.kind, one.name, one.last_tried, one.last_good) for one in found)
         plan = service.next_plan.get(
             told,
             now,
-            lambda: make_plan(c, PlanQuestion(security=True), settings=service.settings, now=now),
+            lambda: make_plan(
+                c,
+                PlanQuestion(security=True),
+                settings=service.settings,
+                now=now,
+                running=running,
+            ),
         )
     return render(
         request,
@@ -84,8 +92,9 @@ def show_outdated(request: Request) -> Response:
     service = service_of(request)
     now = service.clock()
     with service.read() as c:
-        page = questions.ask_outdated(c, ask, now)
-        overview = staleness.overview(c, now=now)
+        running = read_running(c, now=now)
+        page = questions.ask_outdated(c, ask, now, running)
+        overview = staleness.overview(c, now=now, running=running, worst=0)
         found = health.list_health(c)
     return render(
         request,
@@ -106,7 +115,7 @@ def show_running(request: Request) -> Response:
     now = service.clock()
     with service.read() as c:
         page = questions.ask_running(c, ask, now)
-        overview = staleness.overview(c, now=now)
+        overview = staleness.overview(c, now=now, worst=0)
         found = health.list_health(c)
     return render(
         request,
