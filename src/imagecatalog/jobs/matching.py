@@ -7,8 +7,14 @@ from collections.abc import Callable
 from imagecatalog.config import Settings
 from imagecatalog.jobs.report import Progress, say_nothing
 from imagecatalog.matching import match
-from imagecatalog.store import findings
+from imagecatalog.store import components, findings
 from imagecatalog.store.engine import Catalog, Connection
+
+
+def has_waiting(catalog: Catalog) -> bool:
+    """Whether anything waits to be judged."""
+    with catalog.read() as c:
+        return findings.has_waiting(c)
 
 
 def judge_findings(
@@ -20,13 +26,13 @@ def judge_findings(
         with catalog.write() as c:
             return do(c)
 
-    step(lambda c: match.prepare(c, settings.derived))
+    step(lambda c: components.settle_scopes(c, settings.derived))
     whole = 0
     while left := step(match.enrol_some):
         whole = whole or left
         progress("looked through images met before", whole - left, whole)
     waiting, judged = step(findings.count_waiting), 0
-    while some := step(findings.judge_some):
+    while some := step(match.judge_some):
         judged += some
         progress("held packages against advisories", judged, max(waiting, judged))
     with catalog.write() as c:

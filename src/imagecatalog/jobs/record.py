@@ -13,6 +13,7 @@ from imagecatalog.config import ClusterSetting, Settings
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.lineage import settle_lineage
+from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
 from imagecatalog.planning.following import follow_plans
@@ -55,6 +56,7 @@ def record(
                 report += future.result()
                 progress(f"scanned {waiting[future]}", done, len(waiting))
     settle_lineage(catalog)
+    judge_findings(catalog, settings, progress=progress)
     with catalog.write() as c:
         updates.judge(c)
         succession.judge(c, settings.lines)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from imagecatalog.config import Settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.jobs.clair import has_notices
+from imagecatalog.jobs.matching import has_waiting, judge_findings
 from imagecatalog.jobs.record import record
 from imagecatalog.jobs.refresh import list_feeds, refresh
 from imagecatalog.jobs.report import Report
@@ -50,6 +51,14 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
         jobs.append(
             Job("record", timedelta(hours=1), lambda: record(catalog, settings, now=utc_now))
         )
+    jobs.append(
+        Job(
+            "judge",
+            timedelta(hours=1),
+            lambda: _judge(catalog, settings),
+            lambda: has_waiting(catalog),
+        )
+    )
     feeds = list_feeds(settings)
     if "clair" in feeds:
         feeds.remove("clair")
@@ -70,6 +79,12 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
             )
         )
     return jobs
+
+
+def _judge(catalog: Catalog, settings: Settings) -> Report:
+    """What was registered since the last job is judged without waiting for the next."""
+    judge_findings(catalog, settings)
+    return Report()
 
 
 class Scheduler:

@@ -22,6 +22,7 @@ from imagecatalog.errors import (
 )
 from imagecatalog.jobs.attachments import Beside, take_beside
 from imagecatalog.jobs.lineage import settle_lineage
+from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.reading import Reader
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
@@ -59,6 +60,7 @@ def sync(
     for address in addresses:
         report += _sync_address(catalog, settings, address, now, progress)
     settle_lineage(catalog)
+    judge_findings(catalog, settings, progress=progress)
     with catalog.write() as c:
         timeline.match_images(c)
         updates.judge(c)

@@ -1,6 +1,6 @@
 """What waits to be judged, and what it comes to for the package sets that run.
 
-``mark_touched(c)``, ``mark_all(c)``, ``count_waiting(c)``, ``judge_some(c)``; ``keep_standings(c)``, ``drop_standings(c)``,
+``has_waiting(c)``, ``mark_all(c)``; ``keep_standings(c)``, ``drop_standings(c)``,
 ``list_standings(c, pairs)``. How the components of one set are read is in ``held_findings``.
 """
 
@@ -10,12 +10,22 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, case, delete, func, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from imagecatalog.domain.findings import SEVERITIES, Severity
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
-from imagecatalog.store.dialect import batches, lock_table, upsert
-from imagecatalog.store.judging import judge_components
+from imagecatalog.store.dialect import batches, insert, lock_table, upsert
 from imagecatalog.store.schema import (
     advisory,
     component,
@@ -36,8 +46,6 @@ from imagecatalog.store.scopes import put_scopes
 Pair = tuple[int, int]
 """The id of a scope and that of a package set."""
 
-_AT_ONCE = 500
-"""Components in one statement: what is in memory then is bounded."""
 _NEGLIGIBLE = SEVERITIES.index("negligible")
 
 
@@ -56,52 +64,60 @@ class Standing(Struct, frozen=True):
     exploited: int
 
 
-def mark_touched(c: Connection) -> None:
-    """Have the components wait of whose names the feeds say something else than they did."""
-    lock_table(c, unjudged)
-    touched = select(component.c.id).join(
-        unjudged,
-        and_(unjudged.c.scope_id == component.c.scope_id, unjudged.c.name == component.c.name),
-    )
-    c.execute(
-        update(component)
-        .where(component.c.id.in_(touched), component.c.pending.is_(False))
-        .values(pending=True)
-    )
-    c.execute(delete(unjudged))
-
-
 def mark_all(c: Connection) -> None:
-    """Have every component judged anew."""
+    """Have every component judged anew, and what counts for it be found out anew."""
+    names = select(component.c.scope_id, component.c.name).where(true()).distinct()
+    again = insert(c, unjudged).from_select(["scope_id", "name"], names)
+    c.execute(again.on_conflict_do_nothing())
     c.execute(update(component).where(component.c.pending.is_(False)).values(pending=True))
 
 
+def lock(c: Connection) -> None:
+    """Have what the feeds say, and what was judged of it, not change until the transaction ends."""
+    lock_table(c, unjudged)
+
+
+def has_waiting(c: Connection) -> bool:
+    """Whether any component is new, or any feed told something that nobody judged yet."""
+    pending = select(component.c.id).where(component.c.pending.is_(True)).limit(1)
+    told = select(unjudged.c.scope_id).limit(1)
+    return c.scalar(pending) is not None or c.scalar(told) is not None
+
+
 def count_waiting(c: Connection) -> int:
-    """How many components wait to be judged."""
+    """How many components were never judged."""
     query = select(func.count()).select_from(component).where(component.c.pending.is_(True))
     return int(c.execute(query).scalar_one())
 
 
-def judge_some(c: Connection, *, limit: int = _AT_ONCE) -> int:
-    """Judge at most so many of the components that wait, by name; how many these were."""
-    lock_table(c, unjudged)  # what the feeds say does not change meanwhile
+def list_new(c: Connection, *, limit: int) -> list[int]:
+    """Some components that were never judged, those of one name together."""
     waiting = (
         select(component.c.id)
         .where(component.c.pending.is_(True))
         .order_by(component.c.scope_id, component.c.name)
         .limit(limit)
     )
-    numbers = sorted(c.scalars(waiting))
-    if not numbers:
-        return 0
-    if judge_components(c, numbers):
-        _drop_stale(c, numbers)
-    for batch in batches(numbers):
+    return sorted(c.scalars(waiting))
+
+
+def list_judged(c: Connection, names: Iterable[tuple[int, str]]) -> list[int]:
+    """The components of these names in their scopes that were judged before."""
+    found: list[int] = []
+    for batch in batches(names, 200):
+        key = tuple_(component.c.scope_id, component.c.name)
+        query = select(component.c.id).where(key.in_(batch), component.c.pending.is_(False))
+        found += c.scalars(query)
+    return found
+
+
+def note_judged(c: Connection, components: Sequence[int]) -> None:
+    """Take these for judged."""
+    for batch in batches(components):
         c.execute(update(component).where(component.c.id.in_(batch)).values(pending=False))
-    return len(numbers)
 
 
-def _drop_stale(c: Connection, components: Sequence[int]) -> None:
+def drop_stale(c: Connection, components: Sequence[int]) -> None:
     """Forget what the sets that hold these components come to."""
     for batch in batches(components):
         chunks = (

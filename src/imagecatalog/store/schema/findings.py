@@ -66,6 +66,31 @@ component_package = Table(
     comment="which component each package version is judged by, in every scope it occurs in",
 )
 
+ruling = Table(
+    "ruling",
+    metadata,
+    to("scope_id", "scope.id", "where", primary_key=True),
+    Column("name", Text, primary_key=True, comment="source package, or a language's package"),
+    to("advisory_id", "advisory.id", "the fault, or a notice", primary_key=True, index=True),
+    Column("place", Integer, primary_key=True, comment="the lowest counts of what a version is in"),
+    Column("low_key", LargeBinary, comment="first version with the fault; null: from the first"),
+    Column("high_key", LargeBinary, comment="where the fault ends; null: nowhere"),
+    Column("high_inclusive", Boolean, nullable=False, comment="whether that one has it too"),
+    Column("state", Text, nullable=False, comment="as of a finding, or not-affected"),
+    Column("fixed", Text, comment="first version without the fault; null: no fix is out"),
+    Column("reason", Text, comment="no-dsa, postponed, ignored, end-of-life, or null"),
+    Column(
+        "severity", SmallInteger, nullable=False, comment="0 unknown, 1 negligible … 5 critical"
+    ),
+    Column("urgency", Text, comment="the feed's own word"),
+    Column("feed", Text, nullable=False, comment="the feed whose word counts"),
+    Column(
+        "counted", Boolean, nullable=False, comment="false: a notice or alias of one that counts"
+    ),
+    sqlite_with_rowid=False,
+    comment="what counts of what all feeds say of a package that some image holds",
+)
+
 finding = Table(
     "finding",
     metadata,

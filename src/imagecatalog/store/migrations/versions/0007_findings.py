@@ -407,6 +407,70 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "ruling",
+        sa.Column("scope_id", _ID, nullable=False, comment="where"),
+        sa.Column(
+            "name", sa.Text(), nullable=False, comment="source package, or a language's package"
+        ),
+        sa.Column("advisory_id", _ID, nullable=False, comment="the fault, or a notice"),
+        sa.Column(
+            "place",
+            sa.Integer(),
+            nullable=False,
+            comment="the lowest counts of what a version is in",
+        ),
+        sa.Column(
+            "low_key",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="first version with the fault; null: from the first",
+        ),
+        sa.Column(
+            "high_key",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="where the fault ends; null: nowhere",
+        ),
+        sa.Column(
+            "high_inclusive", sa.Boolean(), nullable=False, comment="whether that one has it too"
+        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="as of a finding, or not-affected"),
+        sa.Column(
+            "fixed",
+            sa.Text(),
+            nullable=True,
+            comment="first version without the fault; null: no fix is out",
+        ),
+        sa.Column(
+            "reason",
+            sa.Text(),
+            nullable=True,
+            comment="no-dsa, postponed, ignored, end-of-life, or null",
+        ),
+        sa.Column(
+            "severity",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="0 unknown, 1 negligible … 5 critical",
+        ),
+        sa.Column("urgency", sa.Text(), nullable=True, comment="the feed's own word"),
+        sa.Column("feed", sa.Text(), nullable=False, comment="the feed whose word counts"),
+        sa.Column(
+            "counted",
+            sa.Boolean(),
+            nullable=False,
+            comment="false: a notice or alias of one that counts",
+        ),
+        sa.ForeignKeyConstraint(
+            ["advisory_id"], ["advisory.id"], name=op.f("fk_ruling_advisory_id")
+        ),
+        sa.ForeignKeyConstraint(["scope_id"], ["scope.id"], name=op.f("fk_ruling_scope_id")),
+        sa.PrimaryKeyConstraint("scope_id", "name", "advisory_id", "place", name=op.f("pk_ruling")),
+        comment="what counts of what all feeds say of a package that some image holds",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_ruling_advisory_id"), "ruling", ["advisory_id"], unique=False)
+    op.create_table(
         "unenrolled",
         sa.Column(
             "distro_id", _ID, nullable=False, autoincrement=False, comment="distro; 0: none known"
@@ -609,6 +673,7 @@ def _make_clair() -> None:
         sa.Column(
             "distro", sa.Text(), nullable=False, comment="ID and version, or empty: not recognised"
         ),
+        sa.Column("origin", sa.Text(), nullable=False, comment="repositories and module, or empty"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clair_package")),
         sa.UniqueConstraint("digest", name=op.f("uq_clair_package_digest")),
         comment="a package version as Clair finds it, stored once",
