@@ -13,6 +13,7 @@ from imagecatalog.jobs.archives import refresh_archives
 from imagecatalog.jobs.clair import forget_clair, refresh_clair
 from imagecatalog.jobs.exploits import refresh_epss, refresh_kev
 from imagecatalog.jobs.feed_files import count_days
+from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import Progress, Report, say_nothing
 from imagecatalog.jobs.vex import list_sources, refresh_vex
 from imagecatalog.store import health
@@ -68,6 +69,7 @@ def refresh(
                 good_for=count_days(settings, name) if name in _AGEING else None,
             )
         report += found
+    judge_findings(catalog, settings, progress=progress)
     return report
 
 
