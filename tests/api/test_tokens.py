@@ -361,7 +361,7 @@ def test_every_question_wants_it(closed: TestClient) -> None:
 
 
 def test_every_scope_may_read(catalog: Catalog, closed: TestClient) -> None:
-    for scope in ("register", "record", "read"):
+    for scope in ("register", "record", "decide", "read"):
         secret = make_token(catalog, scope, scopes=[scope])  # type: ignore[list-item]
         assert closed.get("/api/v1/overview", headers=bearer(secret)).status_code == 200
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tests_store import NOON
 
-from imagecatalog.domain.suppressions import VexDocument, VexStatement
+from imagecatalog.domain.suppressions import DeferralWish, VexDocument, VexStatement
 from imagecatalog.matching.suppress import Held
 from imagecatalog.store import deferrals, vex
 from imagecatalog.store.dialect import insert_new
@@ -49,16 +49,14 @@ def say(
 def defer(c: Connection, fault: str = "CVE-2026-1", *, days: int = 30, **about: str) -> int:
     """Put a fault off from ``NOON`` on; the deferral's number."""
     number, _ = deferrals.find_fault(c, fault)
-    return deferrals.add_deferral(
-        c,
-        number,
+    wish = DeferralWish(
+        advisory=fault,
         package=about.get("package"),
         image=about.get("image"),
         why="we live with it",
-        by=about.get("by", "ann"),
         until=NOON + timedelta(days=days),
-        now=NOON,
-    ).id
+    )
+    return deferrals.add_deferral(c, number, wish, by=about.get("by", "ann"), now=NOON)[0].id
 
 
 def held(image: int, fault: int, **more: object) -> Held:

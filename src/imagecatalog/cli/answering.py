@@ -24,6 +24,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
+from imagecatalog.domain.suppressions import DeferralItem, VexItem
 from imagecatalog.planning import (
     ancestry,
     differences,
@@ -36,7 +37,7 @@ from imagecatalog.planning import (
     staleness,
 )
 from imagecatalog.planning.plan import make_plan
-from imagecatalog.store import health, holders, repositories
+from imagecatalog.store import deferrals, health, holders, repositories, vex
 from imagecatalog.store.engine import Connection
 
 
@@ -113,6 +114,12 @@ class Answering(Protocol):
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""
+
+    def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
+        """Those in force by when they end, then those that ended; raises NotFound."""
+
+    def statements(self, advisory: str | None, limit: int | None) -> Iterable[VexItem]:
+        """What VEX documents say, by fault; raises NotFound."""
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""
@@ -207,6 +214,18 @@ class LocalCatalog:
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""
         return findings.image_findings(self._c, reference, now=self._now, all_states=all_states)
+
+    def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
+        """Those in force by when they end, then those that ended; raises NotFound."""
+        numbers = deferrals.find_numbers(self._c, advisory)
+        return deferrals.list_deferrals(
+            self._c, now=self._now, advisories=numbers, all_states=all_states
+        )
+
+    def statements(self, advisory: str | None, limit: int | None) -> Iterable[VexItem]:
+        """What VEX documents say, by fault; raises NotFound."""
+        numbers = deferrals.find_numbers(self._c, advisory)
+        return vex.list_statements(self._c, advisories=numbers, limit=limit).items
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

@@ -27,6 +27,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
+from imagecatalog.domain.suppressions import DeferralItem, VexItem
 from imagecatalog.errors import (
     BadDocument,
 )
@@ -121,6 +122,15 @@ class RemoteCatalog:
         """What is wrong with an image; raises NotFound."""
         path = f"/images/{quote(reference, safe='')}/advisories"
         return self._one(path, ImageFindings, {"all": "true"} if all_states else {})
+
+    def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
+        """Those in force by when they end, then those that ended; raises NotFound."""
+        query = {"advisory": advisory, "all": "true" if all_states else None}
+        return self._one("/deferrals", Page[DeferralItem], query).items
+
+    def statements(self, advisory: str | None, limit: int | None) -> Iterable[VexItem]:
+        """What VEX documents say, by fault; raises NotFound."""
+        return self._many("/vex", VexItem, limit, {"advisory": advisory})
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

@@ -104,6 +104,13 @@ class Server:
             raise self._refusal(answer)
         return answer
 
+    def delete(self, path: str) -> Answer:
+        """The same, having what lies at a path taken back."""
+        answer = self._http.delete(self._base + path, self._headers, allow=_REFUSALS)
+        if answer.status >= 400:
+            raise self._refusal(answer)
+        return answer
+
     def _refusal(self, answer: Answer) -> CatalogError:
         path = urlsplit(answer.url).path
         try:

@@ -15,7 +15,7 @@ from imagecatalog.cli.options import Invocation, Verb, Verbs
 if TYPE_CHECKING:
     from imagecatalog.domain.access import Scope, Token, TokenItem
 
-SCOPES: tuple[Scope, ...] = ("register", "record", "read")
+SCOPES: tuple[Scope, ...] = ("register", "record", "decide", "read")
 """What a token can let its holder do; named here as well, for help that starts fast."""
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 

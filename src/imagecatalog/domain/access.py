@@ -15,7 +15,7 @@ from msgspec import Struct
 from imagecatalog.domain.refs import Reference
 from imagecatalog.errors import BadName
 
-Scope = Literal["register", "record", "read"]
+Scope = Literal["register", "record", "decide", "read"]
 """What a token lets its holder do."""
 State = Literal["valid", "expired", "revoked"]
 
@@ -50,6 +50,19 @@ class Token(Struct, frozen=True, kw_only=True):
         path = repository.partition("/")[2]
         return not self.repositories or any(
             fnmatchcase(name, glob) for glob in self.repositories for name in (repository, path)
+        )
+
+    def covers_glob(self, image: str | None) -> bool:
+        """Whether it may speak of all that a glob of images' names means; None means all images."""
+        if image is None:
+            return not self.repositories
+        # A star of the glob may stand for more than the one letter that a question mark of ours is.
+        home, colon, tag = image.replace("*", "**").rpartition(":")
+        home = home if colon and "/" not in tag else f"{home}{colon}{tag}"
+        registry, _, path = home.partition("/")
+        names = [home, path] if re.search(r"[.:]|^localhost$", registry) else [home]
+        return not self.repositories or any(
+            fnmatchcase(name, glob) for glob in self.repositories for name in names
         )
 
 

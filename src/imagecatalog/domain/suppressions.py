@@ -90,6 +90,17 @@ class VexReceipt(Struct, frozen=True, kw_only=True):
     """False: the very same document was told before."""
 
 
+class DeferralWish(Struct, frozen=True, kw_only=True):
+    """What somebody wants to put off."""
+
+    advisory: str
+    until: datetime
+    """From then on it counts again."""
+    why: str
+    package: str | None = None
+    image: str | None = None
+
+
 class DeferralItem(Struct, frozen=True, kw_only=True):
     """One item of ``deferrals``: a fault that somebody decided to live with for a while."""
 

@@ -15,12 +15,12 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from imagecatalog.domain.findings import Suppression
 from imagecatalog.domain.scopes import canonical_name, type_of
 from imagecatalog.errors import BadName
 from imagecatalog.store import suppressions
+from imagecatalog.store.engine import Connection
 from imagecatalog.store.suppressions import DeferralRow, ImageNames, StatementRow
 from imagecatalog.store.vex import is_suppressing
 from imagecatalog.versions import sort_key

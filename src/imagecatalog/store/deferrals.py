@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from imagecatalog.domain.suppressions import DeferralItem, DeferralState, check_fault
+from imagecatalog.domain.suppressions import DeferralItem, DeferralState, DeferralWish, check_fault
 from imagecatalog.errors import NotFound
 from imagecatalog.store.dialect import insert_returning
 from imagecatalog.store.schema import advisory, deferral
+from imagecatalog.store.suppressions import list_names_of
 
 SHOWN_AFTER = timedelta(days=30)
 """For how long one that is over is listed beside those in force."""
@@ -39,29 +40,35 @@ def find_fault(c: Connection, name: str) -> tuple[int, str]:
     return row.id, row.name
 
 
+def find_numbers(c: Connection, advisory: str | None) -> frozenset[int] | None:
+    """All names of a fault, and notices over it; None for no fault in particular.
+
+    Raises BadName, and NotFound where no feed tells of it.
+    """
+    if advisory is None:
+        return None
+    number, _ = find_fault(c, advisory)
+    return list_names_of(c, [number])[number]
+
+
 def add_deferral(
-    c: Connection,
-    advisory_id: int,
-    *,
-    package: str | None,
-    image: str | None,
-    why: str,
-    by: str,
-    until: datetime,
-    now: datetime,
-) -> DeferralItem:
-    """Write a deferral."""
-    row = {
+    c: Connection, advisory_id: int, wish: DeferralWish, *, by: str, now: datetime
+) -> tuple[DeferralItem, bool]:
+    """Write a deferral; False where the very same is in force already."""
+    told = {
         "advisory_id": advisory_id,
-        "package": package,
-        "image": image,
-        "why": why,
+        "package": wish.package,
+        "image": wish.image,
+        "why": wish.why,
         "made_by": by,
-        "made_at": now,
-        "expires": until,
+        "expires": wish.until,
     }
-    number = insert_returning(c, deferral, [row], deferral.c.id)[0].id
-    return get_deferral(c, number, now=now)
+    same = [deferral.c[name].is_not_distinct_from(value) for name, value in told.items()]
+    known = c.scalar(select(deferral.c.id).where(*same, deferral.c.withdrawn_at.is_(None)).limit(1))
+    if known is not None:
+        return get_deferral(c, known, now=now), False
+    number = insert_returning(c, deferral, [told | {"made_at": now}], deferral.c.id)[0].id
+    return get_deferral(c, number, now=now), True
 
 
 def get_deferral(c: Connection, number: int, *, now: datetime) -> DeferralItem:

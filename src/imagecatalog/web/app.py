@@ -34,6 +34,7 @@ from imagecatalog.web.api import (
     plans,
     read,
     sboms,
+    suppressions,
     write,
 )
 from imagecatalog.web.api.bodies import describe_bodies
@@ -115,8 +116,10 @@ def create_asgi_app(
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
     app.include_router(sboms.router, dependencies=readers)
+    app.include_router(suppressions.router, dependencies=readers)
     app.include_router(read.router, dependencies=readers)
     app.include_router(plans.saving)
+    app.include_router(suppressions.deciding)
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")

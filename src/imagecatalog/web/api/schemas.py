@@ -13,7 +13,7 @@ import msgspec
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imagecatalog.domain import answers, findings, lineage, plans, receipts
+from imagecatalog.domain import answers, findings, lineage, plans, receipts, suppressions
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
 from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
@@ -169,6 +169,9 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     receipts.ClusterReceipt,
     receipts.ImageError,
     receipts.SbomReceipt,
+    suppressions.DeferralItem,
+    suppressions.VexItem,
+    suppressions.VexReceipt,
     Problem,
 )
 
