@@ -23,6 +23,8 @@ class FoundPackage(Struct, frozen=True, kw_only=True, cache_hash=True):
     source_version: str
     distro: str
     """As ``debian 12``; empty where Clair recognises none."""
+    origin: str = ""
+    """The repositories and the module that it is of, where Clair tells any: it judges by them too."""
 
 
 class Statement(Struct, frozen=True, kw_only=True, cache_hash=True):

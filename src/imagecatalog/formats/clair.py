@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ PACKAGES_LIMIT = 100_000
 STATEMENTS_LIMIT = 200_000
 CLAIMS_LIMIT = 1_000_000
 TEXT_LIMIT = 255
+ORIGIN_LIMIT = 4000
 NAMES_LIMIT = 50
 """Identifiers of one fault: some notices bundle very many."""
 FAULT_LIMIT = 500
@@ -84,6 +85,7 @@ class _Package(Struct):
     name: str
     version: str = ""
     arch: str | None = None
+    module: str | None = None
     source: _Package | None = None
     detector: str | None = None
 
@@ -98,10 +100,17 @@ class _Environment(Struct):
     package_db: str = ""
     introduced_in: str = ""
     distribution_id: str = ""
+    repository_ids: list[str] | None = None
 
 
 class _Named(Struct):
     name: str = ""
+
+
+class _Repository(Struct):
+    name: str = ""
+    uri: str = ""
+    cpe: str = ""
 
 
 class _Vulnerability(Struct):
@@ -118,6 +127,7 @@ class _Report(Struct):
     manifest_hash: str
     packages: dict[str, Raw] | None = None
     distributions: dict[str, Raw] | None = None
+    repository: dict[str, Raw] | None = None
     environments: dict[str, Raw] | None = None
     vulnerabilities: dict[str, Raw] | None = None
     package_vulnerabilities: dict[str, Raw] | None = None
@@ -159,6 +169,7 @@ class _Fault(Struct):
 _REPORT = msgspec.json.Decoder(_Report)
 _PACKAGE = msgspec.json.Decoder(_Package)
 _DISTRIBUTION = msgspec.json.Decoder(_Distribution)
+_REPOSITORY = msgspec.json.Decoder(_Repository)
 _ENVIRONMENTS = msgspec.json.Decoder(list[_Environment] | None)
 _VULNERABILITY = msgspec.json.Decoder(_Vulnerability)
 _NUMBERS = msgspec.json.Decoder(list[str] | None)
@@ -298,15 +309,23 @@ def _read_packages(
     packages, lost = _members(report.packages, _PACKAGE, PACKAGES_LIMIT, where)
     environments, strange = _members(report.environments, _ENVIRONMENTS, PACKAGES_LIMIT, where)
     distributions, odd = _members(report.distributions, _DISTRIBUTION, PACKAGES_LIMIT, where)
+    repositories, other = _members(report.repository, _REPOSITORY, PACKAGES_LIMIT, where)
     found = {}
     for number, package in packages.items():
         first = next(iter(environments.get(number) or ()), _Environment())
         distro = distributions.get(first.distribution_id)
-        found[number] = _found(package, first, distro), _layer(first.introduced_in)
-    return found, lost + strange + odd
+        known = [repositories[one] for one in first.repository_ids or () if one in repositories]
+        found[number] = _found(package, first, distro, known), _layer(first.introduced_in)
+    return found, lost + strange + odd + other
 
 
-def _found(package: _Package, place: _Environment, distro: _Distribution | None) -> FoundPackage:
+def _found(
+    package: _Package,
+    place: _Environment,
+    distro: _Distribution | None,
+    repositories: Sequence[_Repository],
+) -> FoundPackage:
+    origins = {one.cpe or one.uri or one.name for one in repositories} | {package.module or ""}
     source = package.source or package
     named = source.name or package.name
     release = (distro.version_id or distro.version_code_name) if distro else ""
@@ -318,6 +337,7 @@ def _found(package: _Package, place: _Environment, distro: _Distribution | None)
         source=_cut(named),
         source_version=_cut(source.version or package.version),
         distro=_cut(f"{distro.did} {release}".strip()) if distro else "",
+        origin=_cut(" ".join(sorted(origins - {""})), ORIGIN_LIMIT),
     )
 
 

@@ -30,7 +30,7 @@ from imagecatalog.store.engine import Catalog
 
 FEED = "clair"
 _DELETED_AT_ONCE = 100
-_PAGES = 1000
+_PAGES = 200
 """Of one notification."""
 _TRIES = 12
 _NEVER_UPDATED = Unknown("clair-never-updated", "Clair has never updated: it knows no faults yet")

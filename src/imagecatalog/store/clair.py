@@ -407,6 +407,7 @@ def _package(row: Any) -> FoundPackage:
         source=row.source,
         source_version=row.source_version,
         distro=row.distro,
+        origin=row.origin,
     )
 
 

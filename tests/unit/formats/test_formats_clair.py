@@ -39,13 +39,17 @@ REPORT: dict[str, Any] = {
         "3": {"id": "3", "name": "Flask", "version": "3.0", "source": None, "arch": None},
     },
     "distributions": {"1": {"did": "debian", "version_id": "12", "version": "12 (bookworm)"}},
-    "repository": {},
+    "repository": {"5": {"name": "pypi", "uri": "https://python.example.org", "cpe": ""}},
     "environments": {
         "2": [
             {"package_db": "var/lib/dpkg/status", "introduced_in": LAYER, "distribution_id": "1"}
         ],
         "3": [
-            {"package_db": "python:usr/lib/python3", "introduced_in": "", "repository_ids": None}
+            {
+                "package_db": "python:usr/lib/python3",
+                "introduced_in": "",
+                "repository_ids": ["5", "6"],
+            }
         ],
     },
     "vulnerabilities": {
@@ -82,7 +86,7 @@ def test_a_report_as_values() -> None:
     )  # fmt: skip
     flask = FoundPackage(
         type="pypi", name="Flask", version="3.0", arch="", source="Flask", source_version="3.0",
-        distro="",
+        distro="", origin="https://python.example.org",
     )  # fmt: skip
     assert report.found == {bash: Digest(LAYER), flask: None}
     assert report.claims == {
@@ -113,7 +117,8 @@ def test_a_report_as_values() -> None:
         ({"package_vulnerabilities": {"2": "7"}}, 1),
         ({"distributions": {"1": []}}, 1),
         ({"package_vulnerabilities": {"5": ["7"]}}, 1),
-        ({"enrichments": None, "repository": [1]}, 0),
+        ({"enrichments": None, "repository": None}, 0),
+        ({"repository": {"1": 5}}, 1),
     ],
 )
 def test_what_cannot_be_read_is_counted_and_the_rest_is_read(

@@ -51,6 +51,7 @@ clair_package = Table(
     Column("source", Text, nullable=False, comment="source package"),
     Column("source_version", Text, nullable=False, comment="its version"),
     Column("distro", Text, nullable=False, comment="ID and version, or empty: not recognised"),
+    Column("origin", Text, nullable=False, comment="repositories and module, or empty"),
     comment="a package version as Clair finds it, stored once",
 )
 
