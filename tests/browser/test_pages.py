@@ -35,6 +35,8 @@ PAGES = [
     "/search?q=edge",
     "/search",
     "/health",
+    "/deferrals",
+    "/vex",
 ]
 EMPTY = [
     "/",
@@ -45,6 +47,8 @@ EMPTY = [
     "/images",
     "/search?q=x",
     "/health",
+    "/deferrals",
+    "/vex",
     "/packages/openssl",
 ]
 
