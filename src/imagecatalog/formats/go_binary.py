@@ -160,7 +160,10 @@ def _locate(segments: list[tuple[int, int, int]], pointer: int) -> int:
 
 
 def _take(found: Found, version: str, modules: str) -> None:
-    """Add what the lines of a build say; a module that was replaced is the one that stands for it."""
+    """Add what the lines of a build say; a module that was replaced is the one that stands for it.
+
+    Where a folder stands for it, it has no version that anybody else knows.
+    """
     release = version.split(maxsplit=1)[0] if version.startswith("go") else version
     found.add("golang", "stdlib", release.removeprefix("go"))
     taken: list[tuple[str, str]] = []
@@ -169,6 +172,7 @@ def _take(found: Found, version: str, modules: str) -> None:
         if kind in ("mod", "dep") and len(fields) >= 2:
             taken.append((fields[0], fields[1]))
         elif kind == "=>" and len(fields) >= 2 and taken:
-            taken[-1] = (fields[0], fields[1] or taken[-1][1])
+            is_folder = fields[0].startswith((".", "/"))
+            taken[-1] = (taken[-1][0], "") if is_folder else (fields[0], fields[1])
     for name, told in taken:
         found.add("golang", name, told or "(devel)")

@@ -12,6 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.errors import BadDocument
 from imagecatalog.formats.found import Found
@@ -25,6 +27,10 @@ _NESTED = 64 << 20
 _DEPTH = 3
 _TOTAL = 256 << 20
 """Bytes that are unpacked of one file."""
+_ENTRIES_TOTAL = 200_000
+"""Entries of one file and of all archives in it."""
+_ENTRY = 46
+"""Bytes of the directory that an entry takes at least."""
 _END = b"PK\5\6"
 _POM = re.compile(r"META-INF/maven/[^/]+/[^/]+/pom\.properties")
 _FOLDER = re.compile(r"META-INF/maven/([^/]+)/([^/]+)/pom\.xml")
@@ -49,21 +55,30 @@ _BROKEN = (
 """What ``zipfile`` raises for archives that are none."""
 
 
+class _Budget(Struct):
+    """What may still be unpacked of one file, in bytes, and looked at, in entries."""
+
+    size: int
+    entries: int
+
+
 def parse_jar(data: bytes, where: str) -> PackageDatabase:
     """The libraries of an archive and of those within; ``where`` is its path.
 
     Never raises for what the bytes say: what could not be read is told in ``problem``.
     """
     found = Found(where)
-    budget = [_TOTAL]
+    budget = _Budget(_TOTAL, _ENTRIES_TOTAL)
     _read(data, where, found, budget, depth=0)
     return found.database()
 
 
-def _read(data: bytes, where: str, found: Found, budget: list[int], *, depth: int) -> None:
+def _read(data: bytes, where: str, found: Found, budget: _Budget, *, depth: int) -> None:
     name = where.rpartition("/")[2]
     try:
-        _check_size(data, name)
+        budget.entries -= _count_entries(data, name)
+        if budget.entries < 0:
+            raise BadDocument(name, f"there are over {_ENTRIES_TOTAL} entries in all")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _take(archive, name, found, budget)
             if depth < _DEPTH:
@@ -76,18 +91,21 @@ def _read(data: bytes, where: str, found: Found, budget: list[int], *, depth: in
         found.fail(f"{name}: is no archive that can be read: {error}")
 
 
-def _check_size(data: bytes, name: str) -> None:
-    """Refuse a directory of more entries than are read, before any of them is looked at."""
+def _count_entries(data: bytes, name: str) -> int:
+    """How many entries there may be; refuses more than are read, before any of them is looked at."""
     at = data.rfind(_END, max(0, len(data) - (1 << 16) - 22))
     if at < 0 or len(data) < at + 22:
         raise BadDocument(name, "is no archive, or is cut short")
+    count: int
+    size: int
     count, size = struct.unpack_from("<HI", data, at + 10)
     if count >= _ENTRIES or size > len(data) or size > 64 << 20:
         raise BadDocument(name, f"has {_ENTRIES} entries or more")
+    return max(count, size // _ENTRY)
 
 
 def _read_nested(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, found: Found, budget: list[int], *, depth: int
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, found: Found, budget: _Budget, *, depth: int
 ) -> None:
     limit = _NESTED >> depth - 1
     if info.file_size > limit:
@@ -103,22 +121,20 @@ def _read_nested(
         _read(data, info.filename, found, budget, depth=depth)
 
 
-def _unpack(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: list[int]
-) -> bytes:
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:
     """The first bytes of a member; raises ``BadDocument`` once too much was unpacked."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise BadDocument(info.filename[:200], "is packed as Java does not pack")
-    limit = min(limit, budget[0])
+    limit = min(limit, budget.size)
     with archive.open(info) as stream:
         data = stream.read(limit)
-    budget[0] -= len(data)
-    if budget[0] <= 0:
+    budget.size -= len(data)
+    if budget.size <= 0:
         raise BadDocument(info.filename[:200], "unpacks to too much")
     return data
 
 
-def _take(archive: zipfile.ZipFile, name: str, found: Found, budget: list[int]) -> None:
+def _take(archive: zipfile.ZipFile, name: str, found: Found, budget: _Budget) -> None:
     poms = [info for info in archive.infolist() if _POM.fullmatch(info.filename)]
     known = False
     for info in poms:

@@ -30,6 +30,8 @@ _DPKG = ("var/lib/dpkg", "usr/lib/dpkg", "usr/lib/sysimage/dpkg")
 """The database, and where images that keep it read-only link it to."""
 _STATUS_FILES = frozenset(f"{folder}/status" for folder in _DPKG)
 _STATUS_FOLDERS = tuple(f"{folder}/status.d" for folder in _DPKG)
+_CONTROL = (".md5sums", ".conffiles", ".preinst", ".postinst", ".prerm", ".postrm", ".triggers")
+"""What else of a package distroless images may keep beside its paragraph."""
 _LISTS = tuple(f"{folder}/info" for folder in _DPKG)
 
 WANTED_FILES = frozenset(
@@ -287,7 +289,7 @@ def is_wanted(path: str) -> bool:
     folder, _, name = path.rpartition("/")
     if not name.endswith(_FOLDERS.get(folder, ())):
         return False
-    return not (folder in _STATUS_FOLDERS and name.endswith(".md5sums"))
+    return not (folder in _STATUS_FOLDERS and name.endswith(_CONTROL))
 
 
 def _parse(path: str, data: bytes) -> PackageDatabase | None:

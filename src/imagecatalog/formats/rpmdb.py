@@ -62,6 +62,10 @@ def _headers(data: bytes, where: str) -> Iterator[bytes]:
 
 def _read_sqlite(data: bytes, where: str) -> Iterator[bytes]:
     """Each header; the bytes are opened in memory, as a plain table, for a bounded while."""
+    # SQLite takes pages that are missing for empty ones.
+    size, pages = struct.unpack_from(">H10xI", data.ljust(100, b"\0"), 16)
+    if pages * (65536 if size == 1 else size) > len(data) or len(data) < 512:
+        raise BadDocument(where, f"is cut short: it should have {pages} pages")
     # A database in WAL mode needs files beside it; what was in those is told by the caller.
     plain = data[:18] + b"\1\1" + data[20:]
     steps = iter(range(_STEPS))
@@ -117,6 +121,9 @@ def _read_bdb(data: bytes, order: str, where: str) -> Iterator[bytes]:
         raise BadDocument(where, f"has pages of {page_size} bytes")
     if data[24]:
         raise BadDocument(where, "is encrypted")
+    (last,) = struct.unpack_from(f"{order}I", data, 32)
+    if (last + 1) * page_size > len(data):
+        raise BadDocument(where, f"is cut short: its last page is {last}")
     budget = len(data)
     for start in range(page_size, len(data) - page_size + 1, page_size):
         page = data[start : start + page_size]

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zipfile
 
 import pytest
@@ -225,6 +226,16 @@ def test_many_archives_in_one_are_read_up_to_a_bound(monkeypatch):
     assert parse_jar(archive(inner | pom("o", "a", "1")), "a.jar").problem is None
     database = parse_jar(archive(inner | {"z.jar": bytes(2 << 20)} | pom("o", "a", "1")), "a.jar")
     assert database.problem == "a.jar: z.jar: unpacks to too much"
+    assert told(database) == [("o:a", "1")]
+
+
+def test_entries_of_all_archives_in_one_are_bounded():
+    many = archive({f"{n}": b"" for n in range(60_000)}, compression=zipfile.ZIP_STORED)
+    data = archive({f"{n}.jar": many for n in range(40)} | pom("o", "a", "1"))
+    began = time.process_time()
+    database = parse_jar(data, "srv/a.jar")
+    assert time.process_time() - began < 20
+    assert "there are over 200000 entries" in database.problem
     assert told(database) == [("o:a", "1")]
 
 
