@@ -13,9 +13,10 @@ from imagecatalog.domain.findings import (
     ImageFindings,
     Suppression,
 )
-from imagecatalog.domain.scopes import LANGUAGES, type_of
+from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.ancestry import package_origins
+from imagecatalog.planning.feed_ages import list_old_feeds
 from imagecatalog.store import held_findings, images, lookups, packages, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.held_findings import FaultFacts, HeldFinding
@@ -57,7 +58,7 @@ def image_findings(
         scope=scope,
         counts=count(found),
         items=(*found, *settled),
-        unknown=find_doubts(c, row, scope),
+        unknown=find_doubts(c, row, scope, scope_id, now=now),
     )
 
 
@@ -180,10 +181,11 @@ def _list_settled(c: Connection, set_id: int, scope_id: int | None) -> tuple[Fin
     return tuple(
         Finding(
             advisory=one.advisory,
+            severity=SEVERITIES[one.severity],
             type=type_of(one.scope),
             source=one.name,
             installed=one.version,
-            state="not-affected" if one.status == "not-affected" else "fixed",
+            state=one.state,
             fixed=one.fixed,
             feed=one.feed,
         )
@@ -191,23 +193,35 @@ def _list_settled(c: Connection, set_id: int, scope_id: int | None) -> tuple[Fin
     )
 
 
-def find_doubts(c: Connection, row: ImageRow, scope: str) -> tuple[str, ...]:
+def find_doubts(
+    c: Connection, row: ImageRow, scope: str, scope_id: int | None, *, now: datetime
+) -> tuple[str, ...]:
     """What is not known of an image whose packages are, a sentence each."""
-    kinds = packages.count_kinds(c, row.set_id) if row.set_id is not None else {}
-    languages = {kind for kind in kinds if kind in LANGUAGES}
-    spoken = held_findings.list_spoken(c, {scope, *languages} - {""})
+    assert row.set_id is not None
+    kinds = packages.count_kinds(c, row.set_id)
+    places = {kind: kind if kind in LANGUAGES else scope for kind in sorted(kinds)}
+    spoken = held_findings.list_spoken(c, set(places.values()) - {NOWHERE})
     doubts = []
-    for kind, many in sorted(kinds.items()):
-        place = kind if kind in LANGUAGES else scope
-        if place in spoken and type_of(place) == kind:
-            continue
-        doubts.append(f"{_unjudged(kind, place, row)}: {many:,} {kind} packages are not judged")
+    for kind, place in places.items():
+        if place not in spoken or type_of(place) != kind:
+            many = f"{kinds[kind]:,} {kind} package{'' if kinds[kind] == 1 else 's'}"
+            doubts.append(f"{many}: {_unjudged(place, row)}")
+    foreign = len(packages.find_third_party(c, row.set_id))
+    if foreign:
+        doubts.append(
+            f"{foreign:,} of its packages are built by others: {scope} tells nothing of them"
+        )
+    doubts += list_old_feeds(c, sorted(spoken), now=now).values()
+    waiting = held_findings.count_waiting(c, row.set_id, scope_id)
+    if waiting:
+        doubts.append(f"{waiting:,} of its components are not judged yet: imagecatalog refresh")
+    doubts += [f"{one.path} could not be read: {one.reason}" for one in row.problems]
+    if row.unknown_reason:
+        doubts.append(row.unknown_reason)
     return tuple(doubts)
 
 
-def _unjudged(kind: str, place: str, row: ImageRow) -> str:
-    if kind in LANGUAGES:
-        return f"no feed tells of {kind} yet"
-    if place:
-        return f"no feed tells of {place} yet"
-    return f"no feed is known for {row.distro or 'its distribution'}"
+def _unjudged(place: str, row: ImageRow) -> str:
+    if place == NOWHERE:
+        return f"no feed is known for {row.distro or 'its distribution'}"
+    return f"no feed tells of {place} yet"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Join, Select, and_, case, distinct, func, or_, select
 
 from imagecatalog.domain.findings import State
 from imagecatalog.domain.scopes import LANGUAGES
@@ -25,6 +25,7 @@ from imagecatalog.store.schema import (
     package_chunk_member,
     package_set_chunk,
     package_version,
+    ruling,
     scope,
 )
 from imagecatalog.store.scopes import find_scopes
@@ -181,14 +182,14 @@ def _list_groups(c: Connection, wanted: Collection[int]) -> dict[int, dict[int, 
     best: dict[int, int] = {}
     for batch in batches(wanted):
         query = select(advisory.c.id, advisory.c.fault_id).where(advisory.c.id.in_(batch))
-        best |= {number: fault or number for number, fault in c.execute(query)}
+        best |= {row.id: row.fault_id or row.id for row in c.execute(query)}
     members: dict[int, dict[int, str]] = {fault: {} for fault in best.values()}
     for batch in batches(sorted(members)):
         query = select(advisory.c.id, advisory.c.fault_id, advisory.c.name).where(
             or_(advisory.c.id.in_(batch), advisory.c.fault_id.in_(batch))
         )
-        for number, fault, name in c.execute(query):
-            members[fault or number][number] = name
+        for row in c.execute(query):
+            members[row.fault_id or row.id][row.id] = row.name
     return {number: members[fault] for number, fault in best.items()}
 
 
@@ -217,60 +218,86 @@ def list_spoken(c: Connection, scopes: Collection[str]) -> frozenset[str]:
     )
 
 
-class SettledClaim(Struct, frozen=True):
-    """What a feed says of a fault in a component's name, of which the component has no finding."""
+def count_waiting(c: Connection, set_id: int, scope_id: int | None) -> int:
+    """How many components of a set wait to be judged."""
+    query = (
+        select(func.count(distinct(component.c.id)))
+        .select_from(_components(set_id))
+        .where(component.c.scope_id.in_(_list_places(c, scope_id)), component.c.pending)
+    )
+    return int(c.execute(query).scalar_one())
+
+
+class SettledRuling(Struct, frozen=True):
+    """A fault that feeds tell of a component's name, and that the component does not have."""
 
     advisory: str
+    severity: int
     scope: str
     name: str
     version: str
-    status: str
+    state: State
     fixed: str | None
     feed: str
 
 
-def list_settled(c: Connection, set_id: int, scope_id: int | None) -> list[SettledClaim]:
-    """Faults that feeds tell of the components of a set and that these do not have.
+def list_settled(c: Connection, set_id: int, scope_id: int | None) -> list[SettledRuling]:
+    """The faults that feeds tell of the components of a set, and that these do not have.
 
-    Either fixed in the version there, or not affected at all; by name of component and advisory.
+    Either fixed in the version there, or not affected; by name of component, advisory, version.
     """
     query = (
         select(
             advisory.c.name.label("advisory"),
+            ruling.c.severity,
             scope.c.name.label("scope"),
             component.c.name,
             component.c.version,
-            affected.c.status,
-            affected.c.fixed,
-            affected.c.feed,
+            case((ruling.c.state == "not-affected", "not-affected"), else_="fixed"),
+            func.max(ruling.c.fixed),
+            ruling.c.feed,
         )
-        .select_from(package_set_chunk)
-        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
-        .join(
-            component_package,
-            component_package.c.package_version_id == package_chunk_member.c.package_version_id,
-        )
-        .join(component, component.c.id == component_package.c.component_id)
+        .select_from(_components(set_id))
         .join(scope, scope.c.id == component.c.scope_id)
         .join(
-            affected,
-            (affected.c.scope_id == component.c.scope_id) & (affected.c.name == component.c.name),
+            ruling,
+            and_(ruling.c.scope_id == component.c.scope_id, ruling.c.name == component.c.name),
         )
-        .join(advisory, advisory.c.id == affected.c.advisory_id)
+        .join(advisory, advisory.c.id == ruling.c.advisory_id)
         .outerjoin(
             finding,
-            (finding.c.component_id == component.c.id)
-            & (finding.c.advisory_id == affected.c.advisory_id),
+            and_(
+                finding.c.component_id == component.c.id,
+                finding.c.advisory_id == ruling.c.advisory_id,
+            ),
         )
         .where(
-            package_set_chunk.c.set_id == set_id,
             component.c.scope_id.in_(_list_places(c, scope_id)),
-            affected.c.status.in_(("fixed", "not-affected")),
+            ruling.c.counted,
             finding.c.advisory_id.is_(None),
-            advisory.c.fault_id.is_(None),
-            advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
         )
-        .distinct()
+        .group_by(
+            advisory.c.name,
+            ruling.c.severity,
+            scope.c.name,
+            component.c.name,
+            component.c.version,
+            ruling.c.state,
+            ruling.c.feed,
+        )
         .order_by(component.c.name, advisory.c.name, component.c.version)
     )
-    return [SettledClaim(*row) for row in c.execute(query)]
+    return [SettledRuling(*row) for row in c.execute(query)]
+
+
+def _components(set_id: int) -> Join:
+    """The components of a set's packages, in every scope that these occur in."""
+    held = (
+        select(package_chunk_member.c.package_version_id)
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(package_set_chunk.c.set_id == set_id)
+        .subquery()
+    )
+    return held.join(
+        component_package, component_package.c.package_version_id == held.c.package_version_id
+    ).join(component, component.c.id == component_package.c.component_id)
