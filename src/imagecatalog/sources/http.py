@@ -35,7 +35,6 @@ from imagecatalog.sources.bodies import open_chunks
 
 T = TypeVar("T")
 BODY_LIMIT = 16 * 1024 * 1024
-_REDIRECTS = 5
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
@@ -79,7 +78,8 @@ class Download(Struct, frozen=True):
 class Http:
     """A thread-safe client; ``ca`` is a PEM file trusted beside the system's authorities.
 
-    ``certificate`` is our own, in PEM: its file, and that of its key if that is another one.
+    ``certificate`` is our own, in PEM: its file, and that of its key if that is another one. With
+    no ``redirects`` nothing is sent on to where an answer leads.
 
     ``get``, ``head``, ``post``, ``send``, ``delete`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
@@ -94,10 +94,12 @@ class Http:
         certificate: tuple[str, str | None] | None = None,
         patience: Patience = PATIENCE,
         per_host: int = 8,
+        redirects: int = 5,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._patience = patience
         self._per_host = per_host
+        self._redirects = redirects
         self._sleep = sleep
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._slots_lock = threading.Lock()
@@ -283,7 +285,8 @@ class Http:
         stack.callback(slots.release)
 
     def _follow(self, request: httpx2.Request, stack: ExitStack) -> httpx2.Response:
-        for _ in range(_REDIRECTS + 1):
+        where = _plain(request.url)
+        for _ in range(self._redirects + 1):
             try:
                 # An answer without a body is read at once, or its connection could not serve again.
                 response = self._client.send(
@@ -304,7 +307,14 @@ class Http:
                     f"{_plain(request.url)} redirects from https to {_plain(target.url)}"
                 )
             request = target
-        raise SourceUnavailable(f"{_plain(request.url)} redirects more than {_REDIRECTS} times")
+        if not self._redirects:
+            raise SourceUnavailable(
+                f"{where} leads elsewhere, to {_plain(request.url)}",
+                hint="Give that address, if it is the right one.",
+            )
+        raise SourceUnavailable(
+            f"{_plain(request.url)} redirects more than {self._redirects} times"
+        )
 
     def _chunks(
         self, response: httpx2.Response, where: str, max_bytes: int | None
