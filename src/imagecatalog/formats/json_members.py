@@ -70,7 +70,7 @@ class _Reader:
         while True:
             found = _MARK.search(self._buffer, self._end)
             is_whole = found is not None and found.end() < len(self._buffer)
-            more = b"" if is_whole else self._stream.read(_CHUNK)
+            more = b"" if is_whole else self._stream.read(self._step())
             if not more:
                 break
             # What ends with the buffer may go on in the next one.
@@ -84,6 +84,11 @@ class _Reader:
             raise Truncated(self._where, "it ends within a member")
         self._start, self._end = found.span()
         return self._buffer[self._start : self._start + 1]
+
+    def _step(self) -> int:
+        """As much again as there is: a long string is then not looked through time and again."""
+        room = self._limit + 2 * _CHUNK + 1 - len(self._buffer)
+        return max(_CHUNK, min(len(self._buffer), room))
 
     def cut(self) -> bytes:
         before = self._buffer[: self._start]
