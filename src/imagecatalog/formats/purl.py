@@ -83,6 +83,8 @@ def make_package(purl: Purl, version: str | None = None, source: str | None = No
     source = (source or purl.qualifiers.get("upstream") or "") if is_system else ""
     source = _SOURCE_RPM.sub(r"\1@\2", source).replace("@", " ")
     source_name, _, source_version = source.partition(" ")
+    if purl.type == "rpm" and version.partition(":")[2] == source_version:
+        source_version = ""  # the same, of which the name of the source's file leaves out the epoch
     package = Package(
         type=purl.type,
         name=name,

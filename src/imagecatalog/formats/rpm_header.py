@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import struct
 
+from msgspec import structs
+
+from imagecatalog.domain.contents import PackageDatabase
+from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadDocument
 from imagecatalog.formats.found import Found
 from imagecatalog.formats.language_files import may_tell
@@ -24,7 +28,7 @@ KEY = "gpg-pubkey"
 
 
 def split_source(file: str) -> tuple[str, str] | None:
-    """Name and version of the source package by the name of its file; it has no epoch."""
+    """Name and version of the source package by the name of its file, which leaves out the epoch."""
     match = _SOURCE_FILE.fullmatch(file)
     return (match[1], match[2]) if match else None
 
@@ -60,6 +64,28 @@ def _note_files(header: _Header, found: Found) -> None:
             path = f"{folders[number]}{name}".lstrip("/")
             if may_tell(path):
                 found.own(path)
+
+
+def with_epochs(database: PackageDatabase) -> PackageDatabase:
+    """The same with epochs in the versions of sources, which the names of their files leave out.
+
+    A package of its source's version has its source's epoch, and so have those beside it.
+    """
+    epochs = {}
+    for one in database.packages:
+        epoch, colon, version = one.version.partition(":")
+        if colon and version == one.source_version:
+            epochs[one.source, one.source_version] = f"{epoch}:"
+
+    def complete(one: Package) -> Package:
+        epoch = epochs.get((one.source, one.source_version), "")
+        return structs.replace(one, source_version=epoch + one.source_version) if epoch else one
+
+    return structs.replace(
+        database,
+        packages=tuple(sorted(map(complete, database.packages))),
+        foreign=tuple(sorted(map(complete, database.foreign))),
+    )
 
 
 class _Header:

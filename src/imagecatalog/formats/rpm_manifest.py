@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.formats.found import Found
-from imagecatalog.formats.rpm_header import KEY, split_source
+from imagecatalog.formats.rpm_header import KEY, split_source, with_epochs
 from imagecatalog.formats.third_party import is_foreign_vendor
 
 _FIELDS = 10
@@ -40,4 +40,4 @@ def parse_manifest(data: bytes, where: str) -> PackageDatabase:
             source=split_source(source),
             foreign=is_foreign_vendor(vendor),
         )
-    return found.database()
+    return with_epochs(found.database())

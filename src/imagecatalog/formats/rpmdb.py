@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.errors import BadDocument
 from imagecatalog.formats.found import Found
-from imagecatalog.formats.rpm_header import read_header
+from imagecatalog.formats.rpm_header import read_header, with_epochs
 
 _SQLITE = b"SQLite format 3\0"
 _NDB = b"RpmP"
@@ -46,7 +46,7 @@ def parse_rpmdb(data: bytes, where: str) -> PackageDatabase:
                 found.fail(error)
     except BadDocument as error:
         found.fail(error)
-    return found.database()
+    return with_epochs(found.database())
 
 
 def _headers(data: bytes, where: str) -> Iterator[bytes]:

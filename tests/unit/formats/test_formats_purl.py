@@ -66,6 +66,14 @@ def test_what_is_none_is_refused(text: str) -> None:
             Package("rpm", "bash", "5.1.8-6.el9", "x86_64", "bash", "5.1.8-6.el9"),
         ),
         (
+            "pkg:rpm/rhel/vim@9.0-1?arch=x86_64&upstream=vim-9.0-1.src.rpm&epoch=2",
+            Package("rpm", "vim", "2:9.0-1", "x86_64", "vim", "2:9.0-1"),
+        ),
+        (
+            "pkg:rpm/rhel/perl-Carp@1.42-1?arch=noarch&upstream=perl-5.26-4.src.rpm&epoch=2",
+            Package("rpm", "perl-Carp", "2:1.42-1", "noarch", "perl", "5.26-4"),
+        ),
+        (
             "pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&upstream=openssl",
             Package("apk", "libcrypto3", "3.1.4-r5", "x86_64", "openssl", "3.1.4-r5"),
         ),

@@ -28,7 +28,7 @@ def test_packages_with_epoch_and_source():
     assert database.packages == (
         agent,
         Package("rpm", "openssl-libs", "1.1.1k-15.cm2", "x86_64", "openssl", "1.1.1k-15.cm2"),
-        Package("rpm", "vim", "2:9.0-1.cm2", "x86_64", "vim", "9.0-1.cm2"),
+        Package("rpm", "vim", "2:9.0-1.cm2", "x86_64", "vim", "2:9.0-1.cm2"),
     )
 
 

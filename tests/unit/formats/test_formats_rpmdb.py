@@ -35,8 +35,21 @@ def test_packages_of_each_kind_of_database(write):
     assert database.packages == (
         Package("rpm", "a" * 300, "1-1", "noarch", "a" * 300, "1-1"),
         Package("rpm", "bash", "5.2-3.el9", "x86_64", "bash", "5.2-3.el9"),
-        Package("rpm", "openssl-libs", "1:3.0.7-2.el9", "x86_64", "openssl", "3.0.7-2.el9"),
+        Package("rpm", "openssl-libs", "1:3.0.7-2.el9", "x86_64", "openssl", "1:3.0.7-2.el9"),
     )
+
+
+def test_sources_have_the_epoch_of_a_package_of_their_version():
+    file = "perl-5.26.3-4.el8.src.rpm"
+    perl = header("perl", "5.26.3", "4.el8", epoch=4, arch="x86_64", source=file)
+    carp = header("perl-Carp", "1.42", "396.el8", epoch=0, arch="noarch", source=file)
+    other = header("other", "1.42", "396.el8", epoch=2, arch="noarch", source="x-1-1.src.rpm")
+    packages = parse_rpmdb(sqlite(perl, carp, other), "db").packages
+    assert {one.name: one.source_version for one in packages} == {
+        "perl": "4:5.26.3-4.el8",
+        "perl-Carp": "4:5.26.3-4.el8",
+        "other": "1-1",
+    }
 
 
 @pytest.mark.parametrize("write", KINDS)
