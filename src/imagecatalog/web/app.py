@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -41,6 +41,7 @@ from imagecatalog.web.api.bodies import describe_bodies
 from imagecatalog.web.api.debmonitor_bodies import describe_debmonitor
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
+from imagecatalog.web.chunks import measured
 from imagecatalog.web.http import (
     SECURITY_HEADERS,
     HeadAndHeaders,
@@ -73,7 +74,11 @@ class Application:
         with self._lock:
             # It starts a thread, which a fork before the first request would lose.
             self._wsgi = self._wsgi or ASGIMiddleware(self.asgi)
-        return self._wsgi(*arguments)
+        return self._answer(*arguments)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        with measured(environ):
+            yield from self._wsgi(environ, start_response)
 
 
 def create_app() -> Application:
