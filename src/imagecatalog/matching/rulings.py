@@ -51,7 +51,11 @@ def rule(claims: Iterable[Claim], background: Background) -> list[Ruling]:
             sorted(names[fault]),
             many,
             fault=fault,
-            severity=max(severities[one] for one in (fault, *background.covers.get(fault, ()))),
+            severity=max(
+                severities[one]
+                for one in (fault, *background.covers.get(fault, ()))
+                if one in severities
+            ),
             counted=not background.bundles(fault),
         )
     ]

@@ -25,7 +25,7 @@ from imagecatalog.store.dialect import (
     lock_table,
     upsert,
 )
-from imagecatalog.store.faults import settle_faults
+from imagecatalog.store.faults import list_grouped, settle_faults
 from imagecatalog.store.schema import (
     advisory,
     advisory_alias,
@@ -219,14 +219,15 @@ class _Telling:
 
     def finish(self) -> None:
         """Join faults anew, and have judged anew what that changes."""
-        changed = settle_faults(self._c, self._regrouped)
-        notices: set[int] = set(self._recovered)
+        changed = settle_faults(self._c, self._regrouped) | self._recovered
+        changed = list_grouped(self._c, changed)
+        notices: set[int] = set()
         for batch in batches(sorted(changed)):
             query = select(advisory_cover.c.advisory_id).where(
                 advisory_cover.c.covered_id.in_(batch)
             )
             notices.update(self._c.scalars(query))
-        for batch in batches(sorted(changed | notices)):
+        for batch in batches(sorted(changed | list_grouped(self._c, notices))):
             rows = (
                 select(affected.c.scope_id, affected.c.name)
                 .where(affected.c.advisory_id.in_(batch))

@@ -38,7 +38,7 @@ def settle_faults(c: Connection, dirty: Collection[int]) -> set[int]:
 
     Gives the advisories whose group or severity is another now.
     """
-    seeds = {*dirty, *_list_grouped(c, dirty)}
+    seeds = list_grouped(c, dirty)
     changed: set[int] = set()
     visited: set[int] = set()
     for batch in batches(sorted(seeds), 500):
@@ -51,8 +51,8 @@ def settle_faults(c: Connection, dirty: Collection[int]) -> set[int]:
     return changed
 
 
-def _list_grouped(c: Connection, numbers: Collection[int]) -> set[int]:
-    """All that are in a group with one of these, as it was."""
+def list_grouped(c: Connection, numbers: Collection[int]) -> set[int]:
+    """These, and all that are in a group with one of them."""
     faults: set[int] = set(numbers)
     for batch in batches(sorted(numbers)):
         query = select(advisory.c.fault_id).where(
