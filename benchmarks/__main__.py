@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import contents, lineage, planning, questions, registering, sync
+from benchmarks import contents, debmonitor, lineage, planning, questions, registering, sync
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument(
         "questions",
         nargs="*",
-        help="questions, lineage, planning, registering, sync, contents; default all",
+        help="questions, lineage, planning, registering, debmonitor, sync, contents; default all",
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
@@ -23,6 +23,7 @@ def main() -> None:
         "lineage": lambda: lineage.run(sizes),
         "planning": lambda: planning.run(sizes),
         "registering": registering.run,
+        "debmonitor": debmonitor.run,
         "sync": sync.run,
         "contents": contents.run,
     }

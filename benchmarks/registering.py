@@ -122,7 +122,7 @@ def _call(url: str) -> Iterator[Way]:
 @contextmanager
 def _over_http(url: str) -> Iterator[Way]:
     """POST /api/v1/builds to ``imagecatalog serve``, each client over a connection of its own."""
-    bodies = [_write_body(one) for one in _builds()]
+    bodies = [write_body(one) for one in _builds()]
     command = [str(Path(sys.executable).with_name("imagecatalog")), "--database", url]
     initialise(url)
     token = subprocess.run(
@@ -138,7 +138,7 @@ def _over_http(url: str) -> Iterator[Way]:
             '[apt.sources]\n"debian 12" = ["deb https://apt.example.org/debian bookworm main"]\n'
         )
         serve = [*command, "--config", str(config), "serve", "--port", "0", "--no-jobs"]
-        with _serve(serve) as (port, used):
+        with serve(serve) as (port, used):
             mine = threading.local()
 
             def act(number: int) -> None:
@@ -154,7 +154,7 @@ def _over_http(url: str) -> Iterator[Way]:
 
 
 @contextmanager
-def _serve(command: Sequence[str]) -> Iterator[tuple[int, Callable[[], float]]]:
+def serve(command: Sequence[str]) -> Iterator[tuple[int, Callable[[], float]]]:
     """The port of a server, and what it has used of the processor."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -177,7 +177,8 @@ def _processor_time(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _write_body(build: Build) -> bytes:
+def write_body(build: Build) -> bytes:
+    """The build as it is registered over HTTP."""
     told = msgspec.to_builtins(build, enc_hook=encode_hook, builtin_types=(str,))
     whole = {name: told[name] for name in ("image", "digest", "platform", "started", "finished")}
     whole |= {name: told[name] for name in ("parents", "packages")}
