@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from imagecatalog.cli.layouts import say_next
 from imagecatalog.cli.lineage_layouts import say
 from imagecatalog.cli.render import Cell, Column, wrap, write_table
-from imagecatalog.domain.findings import Finding, ImageFindings
+from imagecatalog.domain.findings import SEVERITIES, Finding, ImageFindings
 from imagecatalog.planning.finding_sentences import (
     describe_counts,
     describe_state,
@@ -17,29 +17,30 @@ from imagecatalog.planning.finding_sentences import (
 
 _COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
 _COLUMNS = (
-    Column("ADVISORY", is_name=True),
     Column("SEVERITY"),
-    Column("SOURCE", least=10, is_name=True),
+    Column("PACKAGE", least=10),
     Column("INSTALLED", least=12),
-    Column("WHAT TO DO", least=16),
+    Column("FIXED IN", least=16),
+    Column("ADVISORIES", least=26),
     Column("FROM", least=10, is_name=True),
 )
-_NO_FIX = 20
+_NO_FIX = 12
 """Rows without a fix, unless all are asked for."""
+_NAMED = 1
 
 
 def show_findings(found: ImageFindings, *, every: bool) -> None:
     """``show --advisories``: what a fix is out for first; with ``every`` all rows."""
     say(wrap(f"{found.image}: {describe_counts(found.counts)}", 2))
-    fixable = [one for one in found.items if one.state == "fix-out" and not one.suppressed]
-    rest = [one for one in found.items if one.state != "fix-out" and not one.suppressed]
+    fixable = _group(one for one in found.items if one.state == "fix-out" and not one.suppressed)
+    rest = _group(one for one in found.items if one.state != "fix-out" and not one.suppressed)
     suppressed = [one for one in found.items if one.suppressed]
     shown = [*fixable, *(rest if every else rest[:_NO_FIX])]
     if shown:
         say()
-        write_table(_COLUMNS, [_row(one) for one in shown])
+        write_table(_COLUMNS, [_row(many, every=every) for many in shown])
     if len(rest) > _NO_FIX and not every:
-        say(f"and {len(rest) - _NO_FIX:,} more without a fix: see --all")
+        say(f"and {len(rest) - _NO_FIX:,} more packages without a fix: see --all")
     if suppressed:
         say("\nsuppressed:")
         for one in suppressed:
@@ -49,25 +50,35 @@ def show_findings(found: ImageFindings, *, every: bool) -> None:
         for doubt in found.unknown:
             say(wrap(f"unknown: {doubt}", 9))
     if fixable:
-        say_next(f"plan --image {shlex.quote(found.image)}", also=f"affected {fixable[0].advisory}")
+        say_next(
+            f"plan --image {shlex.quote(found.image)}", also=f"affected {fixable[0][0].advisory}"
+        )
 
 
-def _row(one: Finding) -> Sequence[str | Cell]:
-    severity = f"{one.severity or '-'}{' ●' if one.exploited else ''}"
-    installed = (
-        one.source
-        if one.packages in {(), (one.source,)}
-        else f"{one.source} ({_some(one.packages)})"
-    )
+def _group(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Those of one package with one thing to do, in one row."""
+    grouped: dict[tuple[object, ...], list[Finding]] = {}
+    for one in findings:
+        key = (one.type, one.source, one.installed, one.inherited_from, describe_state(one))
+        grouped.setdefault(key, []).append(one)
+    return list(grouped.values())
+
+
+def _row(many: Sequence[Finding], *, every: bool) -> Sequence[str | Cell]:
+    one = many[0]
+    worst = max((item.severity for item in many), key=SEVERITIES.index)
+    exploited = " exploited" if any(item.exploited for item in many) else ""
+    names = [item.advisory for item in many]
     return (
-        one.advisory,
-        Cell(severity, _COLOURS.get(one.severity or "")),
-        installed,
+        Cell(f"{worst or '-'}{exploited}", _COLOURS.get(worst or "")),
+        one.source if one.type in {"deb", "apk", "rpm"} else f"{one.source} ({one.type})",
         one.installed,
-        describe_state(one),
-        one.inherited_from or "own",
+        describe_state(one).removeprefix("install ").removeprefix("fixed since "),
+        ", ".join(names) if every else _some(names),
+        one.inherited_from or ("-" if one.state in {"fixed", "not-affected"} else "own"),
     )
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
 from imagecatalog.domain.plans import PlanQuestion
-from imagecatalog.planning import inspection, origins, search, staleness
+from imagecatalog.planning import findings, inspection, origins, search, staleness
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.verdicts import read_running
 from imagecatalog.store import health, holders, repositories
@@ -159,6 +159,7 @@ def show_image(request: Request, reference: Name) -> Response:
     service = service_of(request)
     with service.read() as c:
         detail = inspection.image_detail(c, reference, now=service.clock())
+        found = findings.image_findings(c, detail.digest, now=service.clock())
         origin = origins.image_origin(
             c, detail.digest, now=service.clock(), rules=service.settings.lines
         )
@@ -166,6 +167,8 @@ def show_image(request: Request, reference: Name) -> Response:
         request,
         "image.html",
         image=detail,
+        findings=found,
+        finding_groups=rows.group_findings(found.items),
         origin=origin,
         origins=rows.group_origins(detail.updates),
         ancestors_known=bool(origin.lineage.ancestors),

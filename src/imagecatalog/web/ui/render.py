@@ -14,6 +14,11 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from imagecatalog.planning.finding_sentences import (
+    describe_counts,
+    describe_state,
+    describe_suppression,
+)
 from imagecatalog.web.http import Problem, respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.rows import (
@@ -44,6 +49,11 @@ def link_repository(name: str) -> str:
 def link_package(name: str) -> str:
     """Path of a package's page."""
     return f"/packages/{quote(name, safe='')}"
+
+
+def link_advisory(name: str) -> str:
+    """Path of an advisory's page."""
+    return f"/advisories/{quote(name, safe='')}"
 
 
 def link_query(path: str, **parameters: object) -> str:
@@ -186,8 +196,12 @@ environment.filters |= {
 }
 environment.globals |= {
     "command": command,
+    "describe_counts": describe_counts,
+    "describe_state": describe_state,
+    "describe_suppression": describe_suppression,
     "evidence_names": EVIDENCE_NAMES,
     "group_origins": group_origins,
+    "link_advisory": link_advisory,
     "link_image": link_image,
     "link_lineage": link_lineage,
     "link_package": link_package,

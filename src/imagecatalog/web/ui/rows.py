@@ -9,7 +9,9 @@ from itertools import groupby
 
 from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status, Update
 from imagecatalog.domain.builds import Evidence, Role
+from imagecatalog.domain.findings import SEVERITIES, Finding, Severity
 from imagecatalog.domain.plans import Redeploy
+from imagecatalog.planning.finding_sentences import describe_state
 
 STATUS_WORDS: dict[Status, str] = {
     "security-update": "Security update",
@@ -127,3 +129,32 @@ def group_health(found: Iterable[Health]) -> dict[str, list[Health]]:
     for one in found:
         groups[one.kind].append(one)
     return groups
+
+
+@dataclass(frozen=True)
+class FindingGroup:
+    """The findings of one package that one thing is to be done about."""
+
+    first: Finding
+    severity: Severity | None
+    """The worst of them."""
+    is_exploited: bool
+    advisories: tuple[str, ...]
+
+
+def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
+    """Those that count, by package and what is to be done, in their order: the worst first."""
+    grouped: dict[tuple[object, ...], list[Finding]] = {}
+    for one in findings:
+        if one.suppressed is None:
+            key = (one.type, one.source, one.installed, one.inherited_from, describe_state(one))
+            grouped.setdefault(key, []).append(one)
+    return [
+        FindingGroup(
+            first=many[0],
+            severity=max((one.severity for one in many), key=SEVERITIES.index),
+            is_exploited=any(one.exploited for one in many),
+            advisories=tuple(one.advisory for one in many),
+        )
+        for many in grouped.values()
+    ]
