@@ -39,7 +39,7 @@ def defer(
     by: str | None,
     withdraw: int | None,
 ) -> None:
-    """Live with a fault until a date: its findings do not count till then.
+    """Live with a fault until a date: it does not count till then.
 
     ADVISORY is CVE-2026-1234 or another name of the fault, or of a notice that covers it. Needs
     --until and --why. What is put off stays listed, with who, why and until when. With --server the

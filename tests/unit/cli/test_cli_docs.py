@@ -54,7 +54,17 @@ def test_every_setting_is_documented() -> None:
         assert f"`{feed}`" in CONFIGURATION
     for section, kind in config._SECTIONS.items():
         for key in kind.__struct_fields__:
-            tables = ("registry", "cluster", "apt", "feeds", "clair", "line", "api", "plan")
+            tables = (
+                "registry",
+                "cluster",
+                "apt",
+                "feeds",
+                "clair",
+                "line",
+                "api",
+                "plan",
+                "deferrals",
+            )
             heading = key in tables and not section
             assert ("[" + key + "]" if heading else f"`{key}`") in CONFIGURATION, key
 
