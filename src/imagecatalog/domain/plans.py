@@ -13,7 +13,7 @@ StepState = Literal["waiting", "built", "proven", "kept-old-package", "deployed"
 PlanState = Literal["open", "closed"]
 
 
-class PlannedFix(Struct, frozen=True, kw_only=True, order=True):
+class PlannedFix(Struct, frozen=True, kw_only=True, order=True, gc=False):
     """A package that a step moves."""
 
     package: str

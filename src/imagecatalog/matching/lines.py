@@ -21,14 +21,14 @@ _FLOATING = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """``latest``, ``stable``, ``bookworm``: a line of its own, whose newest is what it points to."""
 
 
-class LineKey(Struct, frozen=True, order=True):
+class LineKey(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """A line of images in a repository."""
 
     repository: str
     line: str
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """Where an image stands in its line."""
 
     line: LineKey
@@ -102,18 +102,18 @@ class Lines:
         return {key: head for key, head in self._heads.items() if key.repository in wanted}
 
     def _find(self, repositories: Collection[str]) -> None:
-        newest: dict[LineKey, tuple[_Rank, TaggedImage]] = {}
-        tied: set[LineKey] = set()
+        newest: dict[tuple[str, str], tuple[_Rank, TaggedImage]] = {}
+        tied: set[tuple[str, str]] = set()
         for tagged in tags.list_tagged(self._c, repositories):
             version = self._read(tagged.repository, tagged.tag)
-            place = self._place(tagged.repository, tagged.tag)
-            rank = _rank(place, version, tagged)
-            best = newest.get(place.line)
+            line = (tagged.repository, _line_of(tagged.tag, version))
+            rank = _rank(version, tagged)
+            best = newest.get(line)
             if best is None or rank > best[0]:
-                newest[place.line] = (rank, tagged)
-                tied.discard(place.line)
-            elif rank == best[0] and not place.key and tagged.manifest_id != best[1].manifest_id:
-                tied.add(place.line)  # nothing tells which of the commits is the newest
+                newest[line] = (rank, tagged)
+                tied.discard(line)
+            elif rank == best[0] and version is None and tagged.manifest_id != best[1].manifest_id:
+                tied.add(line)  # nothing tells which of the commits is the newest
         for line in tied:
             del newest[line]
         self._seen |= set(repositories)
@@ -125,7 +125,7 @@ class Lines:
             if tagged.kind == INDEX and tagged.manifest_id not in usual:
                 continue  # an index without an image in it
             inside = members.get(tagged.manifest_id, ())
-            self._heads[line] = Head(
+            self._heads[LineKey(*line)] = Head(
                 name=f"{tagged.repository}:{tagged.tag}",
                 tag=tagged.tag,
                 key=rank[1],
@@ -135,10 +135,8 @@ class Lines:
 
     def _place(self, repository: str, tag: str) -> Place:
         version = self._read(repository, tag)
-        if version is not None:
-            return Place(LineKey(repository, version.line), version.key, tag)
-        line = tag if _FLOATING.fullmatch(tag) else COMMITS
-        return Place(LineKey(repository, line), b"", tag)
+        key = b"" if version is None else version.key
+        return Place(LineKey(repository, _line_of(tag, version)), key, tag)
 
     def _read(self, repository: str, tag: str) -> TagVersion | None:
         if repository not in self._readers:
@@ -156,12 +154,17 @@ class Lines:
 _Rank = tuple[bool, bytes, int, int, str]
 
 
-def _rank(place: Place, version: TagVersion | None, tagged: TaggedImage) -> _Rank:
+def _line_of(tag: str, version: TagVersion | None) -> str:
+    if version is not None:
+        return version.line
+    return tag if _FLOATING.fullmatch(tag) else COMMITS
+
+
+def _rank(version: TagVersion | None, tagged: TaggedImage) -> _Rank:
     """The greater, the newer; among equal versions what was made, or first seen, later."""
-    is_final = version is None or not version.is_prerelease
-    created = 0 if tagged.created is None else int(tagged.created.timestamp())
-    name = tagged.tag if place.key else ""
-    return is_final, place.key, created, int(tagged.since.timestamp()), name
+    if version is None:
+        return True, b"", tagged.created or 0, tagged.since, ""
+    return not version.is_prerelease, version.key, tagged.created or 0, tagged.since, tagged.tag
 
 
 def _firmness(place: Place) -> tuple[bool, bytes, bool, str]:

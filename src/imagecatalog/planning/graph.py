@@ -8,28 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from imagecatalog.matching.lines import LineKey
 
 
-class Spot(NamedTuple):
+class Spot(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """A line on one platform."""
 
     line: LineKey
     platform: str
 
 
-class Want(NamedTuple):
+class Want(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """A package, as ``name:arch``, that the newest image of a spot should get anew."""
 
     spot: Spot
     package: str
 
 
-class Newest(Struct, frozen=True, kw_only=True):
+class Newest(Struct, frozen=True, kw_only=True, gc=False):
     """The newest image of a spot, as far as a plan cares."""
 
     name: str
@@ -65,7 +64,7 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
 
     A line is among them only if without it some demand would stay: so there are no fewer.
     """
-    demands = sorted(set(demands))
+    demands = sorted(set(demands), key=_place)
     circles: dict[LineKey, str] = {}
     while True:
         blocked, above, tied = _settle(demands, newest, circles)
@@ -82,7 +81,7 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
         circles |= {line: _draw(circle, names) for line, circle in found.items()}
     circles |= {line: why for line, why in tied.items() if line not in circles}
     brings: dict[LineKey, list[Want]] = {}
-    for want in sorted(fixable):
+    for want in sorted(fixable, key=_place):
         brings.setdefault(want.spot.line, []).append(want)
     return Rebuilds(
         {line: tuple(wants) for line, wants in brings.items()},
@@ -91,6 +90,11 @@ def find_rebuilds(demands: Iterable[Want], newest: Mapping[Spot, Newest]) -> Reb
         {line: why for line, why in circles.items() if line not in brings},
         {want: over for want in fixable if (over := above[want]) is not None},
     )
+
+
+def _place(want: Want) -> tuple[str, str, str, str]:
+    """Its place in the order of wants; texts are compared faster than what holds them."""
+    return want.spot.line.repository, want.spot.line.line, want.spot.platform, want.package
 
 
 def _settle(

@@ -147,7 +147,8 @@ def _move(
     packages: Mapping[str, Fixable],
 ) -> Move | None:
     if spot.line in rebuilds.brings:
-        stay = {name for name in packages if Want(spot, name) in rebuilds.blocked}
+        blocked = rebuilds.blocked
+        stay = {name for name in packages if Want(spot, name) in blocked} if blocked else set()
         return Move(one, spot.line, False, _without(packages, stay))
     newest = survey.newest[spot]
     if survey.numbers[spot] == one.number or newest.waiting is None:
@@ -158,7 +159,7 @@ def _move(
 
 def _without(packages: Mapping[str, Fixable], names: Iterable[str]) -> tuple[Fixable, ...]:
     left_out = set(names)
-    return tuple(packages[name] for name in sorted(packages) if name not in left_out)
+    return tuple(one for name, one in packages.items() if name not in left_out)
 
 
 def _remain(one: RunningImage, reason: str, packages: Iterable[str] = ()) -> Remaining:
@@ -183,7 +184,7 @@ def _list_blocked(
             _remain(one, f"of the newest of its line, {newest.name}: {newest.obstacle}", packages)
         ]
     reasons: dict[str, list[str]] = {}
-    for name in newest.waiting:
+    for name in newest.waiting if rebuilds.blocked else ():
         why = rebuilds.blocked.get(Want(spot, name))
         if why is not None:
             reasons.setdefault(why, []).append(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
 
 from msgspec import Struct, structs
 
@@ -108,7 +109,8 @@ def draft_plan(
 class _Told(Struct, frozen=True):
     """What stands beside all steps, read at once."""
 
-    faults: Mapping[Span, tuple[str, ...]]
+    faults: Mapping[int, tuple[str, ...]]
+    """By the identity of a fix, since thousands of steps share some hundreds."""
     builders: Mapping[int, tuple[str | None, str | None]]
     """Builder and folder of the source, by the number of an image."""
 
@@ -128,10 +130,12 @@ def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | Non
     return found
 
 
-def _find_faults(c: Connection, outline: Outline) -> dict[Span, tuple[str, ...]]:
+def _find_faults(c: Connection, outline: Outline) -> dict[int, tuple[str, ...]]:
     """The advisories that end with the packages of all steps."""
-    moved = (one for line in outline.brings for one in outline.fixable(line))
-    return affected.list_fixed(c, map(_span, moved))
+    moved = {id(one): one for line in outline.brings for one in outline.fixable(line)}
+    spans = {key: _span(one) for key, one in moved.items()}
+    found = affected.list_fixed(c, set(spans.values()))
+    return {key: found[span] for key, span in spans.items() if span in found}
 
 
 def _span(one: Fixable) -> Span:
@@ -156,8 +160,8 @@ def _describe_step(outline: Outline, order: Order, line: LineKey, told: _Told) -
         reason=tuple(give_reasons(outline, order, line)),
         parents=tuple(survey.parents.get(line, ())),
         after=tuple(sorted(survey.name(over) for over in order.before[line])),
-        fixes=tuple(sorted({name for one in fixable for name in told.faults.get(_span(one), ())})),
-        packages=tuple(sorted({one.fix for one in fixable})),
+        fixes=tuple(sorted({name for one in fixable for name in told.faults.get(id(one), ())})),
+        packages=tuple(fix for fix, _ in groupby(sorted(one.fix for one in fixable))),
         builder=builder,
         source_path=source_path,
         containers=outline.containers.get(line, 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 
 from msgspec import Struct, structs
 
@@ -21,7 +22,7 @@ from imagecatalog.store.updates import Pair
 _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
 
 
-class Judgeable(Struct, frozen=True):
+class Judgeable(Struct, frozen=True, cache_hash=True, gc=False):
     """What of an image leads to its packages and their updates."""
 
     pair: Pair
@@ -57,7 +58,7 @@ class Targets:
         return self._bad is not None and not self._bad.is_endless
 
     def find_waiting(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, Fixable]]:
-        """The packages of each image that are to be moved and can be, by ``name:arch``."""
+        """The packages of each image that are to be moved and can be, in the order of ``name:arch``."""
         new = set(images.values()) - self._waiting.keys()
         sums = updates.sum_up(self._c, {one.pair for one in new})
         by_setup: dict[int, set[int]] = {}
@@ -66,11 +67,12 @@ class Targets:
         fixable = plans.list_fixable(self._c, by_setup)
         for one in new:
             items = (fixable.get((one.pair[0], number)) for number in sums[one.pair].members)
-            self._waiting[one] = {
+            wanted = {
                 f"{item.package.name}:{item.package.arch}": item
                 for item in items
                 if item is not None and self._is_wanted(item, one.distro)
             }
+            self._waiting[one] = dict(sorted(wanted.items(), key=itemgetter(0)))
         return {number: self._waiting[one] for number, one in images.items()}
 
     def find_affected(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, bool]]:

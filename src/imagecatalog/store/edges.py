@@ -21,7 +21,7 @@ MOST_ABOVE = 100_000
 """Ancestors that one climb may reach."""
 
 
-class Edge(Struct, frozen=True, kw_only=True):
+class Edge(Struct, frozen=True, kw_only=True, gc=False):
     """An image and one of its parents."""
 
     child: int

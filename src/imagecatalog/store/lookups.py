@@ -37,7 +37,7 @@ _USUAL_PLATFORM = "linux/amd64"
 _PROBLEMS = msgspec.json.Decoder(tuple[FileProblem, ...])
 
 
-class ImageRow(Struct, frozen=True):
+class ImageRow(Struct, frozen=True, gc=False):
     """An image as a verdict needs it."""
 
     id: int
@@ -74,7 +74,7 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
             .outerjoin(distro, distro.c.id == manifest.c.distro_id)
             .where(manifest.c.id.in_(batch))
         )
-        for row in c.execute(query):
+        for row in c.execute(query).all():
             release = " ".join(part for part in (row.os_id, row.version_id or row.codename) if part)
             found[row.id] = ImageRow(
                 row.id,
@@ -90,7 +90,7 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
                 row.first_seen,
                 MEDIA_TYPES[row.media_type],
                 row.config_digest,
-                () if row.inventory_id else _PROBLEMS.decode(row.problems or "[]"),
+                _PROBLEMS.decode(row.problems) if row.problems and not row.inventory_id else (),
             )
     return found
 

@@ -30,7 +30,7 @@ _FEW = 100
 _PACKAGE = tuple(package_version.c[name] for name in Package.__struct_fields__)
 
 
-class Fixable(Struct, frozen=True):
+class Fixable(Struct, frozen=True, gc=False):
     """A package version with what apt would install over it under some set-up."""
 
     number: int

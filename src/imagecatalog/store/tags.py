@@ -6,13 +6,22 @@ from collections.abc import Collection
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import BigInteger, Connection, Select, and_, cast, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    and_,
+    cast,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
 
 from imagecatalog.domain.refs import Digest
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.schema import (
-    Moment,
     index_member,
     manifest,
     repository,
@@ -31,15 +40,15 @@ class AgedImage(Struct, frozen=True):
     gone: datetime | None
 
 
-class TaggedImage(Struct, frozen=True):
-    """What a tag points to now."""
+class TaggedImage(Struct, frozen=True, gc=False):
+    """What a tag points to now. Moments are seconds since 1970 in UTC."""
 
     repository: str
     tag: str
     manifest_id: int
     kind: int
-    since: datetime
-    created: datetime | None
+    since: int
+    created: int | None
     """Of an index: of the newest image in it."""
 
 
@@ -60,15 +69,16 @@ def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImag
                 tag.c.name,
                 tag_period.c.manifest_id,
                 manifest.c.kind,
-                tag_period.c.since,
-                func.coalesce(manifest.c.created, newest_inside, type_=Moment()),
+                # A repository has many tags, and to make a datetime of each takes long.
+                type_coerce(tag_period.c.since, BigInteger),
+                func.coalesce(manifest.c.created, newest_inside, type_=BigInteger()),
             )
             .join(tag, tag.c.repository_id == repository.c.id)
             .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
             .join(manifest, manifest.c.id == tag_period.c.manifest_id)
             .where(repository.c.name.in_(batch))
         )
-        found += [TaggedImage(*row) for row in c.execute(query)]
+        found += (TaggedImage(*row) for row in c.execute(query).all())
     return found
 
 
