@@ -87,6 +87,7 @@ def _documented(body: str, answers: dict[int, dict[str, Any]]) -> dict[str, Any]
         "400": "All faults of the body, each with its JSON pointer.",
         "401": "It wants a token, or a certificate that a trusted proxy verified.",
         "403": "The token or the certificate may not tell this.",
+        "422": "The address cannot be read.",
         "4XX": "The request asks for what it may not.",
         "5XX": "The catalog cannot be written now; the very same may be sent again.",
     }
