@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     select,
     true,
     tuple_,
@@ -39,6 +40,7 @@ from imagecatalog.store.schema import (
     run,
     run_image,
     standing,
+    standing_component,
     unjudged,
 )
 from imagecatalog.store.scopes import put_scopes
@@ -148,6 +150,7 @@ def keep_standings(c: Connection) -> None:
     for batch in batches(sorted(kept - running)):
         key = tuple_(standing.c.scope_id, standing.c.set_id)
         c.execute(delete(standing).where(key.in_(batch)))
+    fresh = running - kept
     rows = [
         {
             "scope_id": pair[0],
@@ -158,9 +161,42 @@ def keep_standings(c: Connection) -> None:
             "severity": SEVERITIES.index(found.severity),
             "exploited": found.exploited,
         }
-        for pair, found in sorted(_add_up(c, running - kept).items())
+        for pair, found in sorted(_add_up(c, fresh).items())
     ]
     upsert(c, standing, rows)
+    _keep_components(c, fresh)
+
+
+def _keep_components(c: Connection, pairs: Collection[Pair]) -> None:
+    """Keep which components with findings these sets hold, so that a fault's place is at hand."""
+    by_scope: dict[int, list[int]] = {}
+    for scope_id, set_id in sorted(pairs):
+        by_scope.setdefault(scope_id, []).append(set_id)
+    languages = sorted(put_scopes(c, LANGUAGES).values()) if pairs else []
+    names = [column.name for column in standing_component.c]
+    for scope_id, sets in by_scope.items():
+        for batch in batches(sets, 200):
+            held = (
+                select(component.c.id, literal(scope_id), package_set_chunk.c.set_id)
+                .select_from(package_set_chunk)
+                .join(
+                    package_chunk_member,
+                    package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+                )
+                .join(
+                    component_package,
+                    component_package.c.package_version_id
+                    == package_chunk_member.c.package_version_id,
+                )
+                .join(component, component.c.id == component_package.c.component_id)
+                .where(
+                    package_set_chunk.c.set_id.in_(batch),
+                    component.c.scope_id.in_([scope_id, *languages]),
+                    component.c.id.in_(select(finding.c.component_id)),
+                )
+                .distinct()
+            )
+            c.execute(insert(c, standing_component).from_select(names, held))
 
 
 def list_standings(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Standing]:

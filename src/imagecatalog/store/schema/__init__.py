@@ -53,6 +53,7 @@ from imagecatalog.store.schema.findings import (
     scope,
     scope_chunk,
     standing,
+    standing_component,
     unenrolled,
 )
 from imagecatalog.store.schema.images import (
@@ -147,6 +148,7 @@ __all__ = [
     "scope_chunk",
     "setup_chunk",
     "standing",
+    "standing_component",
     "succession",
     "tag",
     "tag_period",

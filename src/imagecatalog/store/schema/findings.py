@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -123,4 +124,21 @@ standing = Table(
     Column("exploited", Integer, nullable=False, comment="faults known to be exploited"),
     sqlite_with_rowid=False,
     comment="the sum of a set's findings, kept for what runs",
+)
+
+standing_component = Table(
+    "standing_component",
+    metadata,
+    to("component_id", "component.id", "what has faults", primary_key=True),
+    Column("scope_id", Id, primary_key=True, comment="the distribution's release"),
+    Column("set_id", Id, primary_key=True, comment="the packages"),
+    ForeignKeyConstraint(
+        ["scope_id", "set_id"],
+        ["standing.scope_id", "standing.set_id"],
+        ondelete="CASCADE",
+        name="fk_standing_component_standing",
+    ),
+    Index(None, "scope_id", "set_id"),
+    sqlite_with_rowid=False,
+    comment="the components with findings of each set that runs",
 )

@@ -233,6 +233,34 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "standing_component",
+        sa.Column("component_id", _ID, nullable=False, comment="what has faults"),
+        sa.Column("scope_id", _ID, nullable=False, comment="the distribution's release"),
+        sa.Column("set_id", _ID, nullable=False, comment="the packages"),
+        sa.ForeignKeyConstraint(
+            ["component_id"],
+            ["component.id"],
+            name=op.f("fk_standing_component_component_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["scope_id", "set_id"],
+            ["standing.scope_id", "standing.set_id"],
+            name="fk_standing_component_standing",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "component_id", "scope_id", "set_id", name=op.f("pk_standing_component")
+        ),
+        comment="the components with findings of each set that runs",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_standing_component_scope_id_set_id"),
+        "standing_component",
+        ["scope_id", "set_id"],
+        unique=False,
+    )
+    op.create_table(
         "vex_statement",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
         sa.Column("feed", sa.Text(), nullable=False, comment="vex, or upload"),
