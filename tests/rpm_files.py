@@ -21,11 +21,11 @@ def header(
     files: Sequence[tuple[str, str]] = (),
     **more: str | int,
 ) -> bytes:
-    """The header of a package; ``more``: epoch, arch, vendor, source (the source's file).
+    """The header of a package; ``more``: epoch, arch, vendor, module, source (the source's file).
 
     ``files`` are folders, each with a slash at its end, and names.
     """
-    tags = {"epoch": EPOCH, "arch": ARCH, "source": SOURCE, "vendor": VENDOR}
+    tags = {"epoch": EPOCH, "arch": ARCH, "source": SOURCE, "vendor": VENDOR, "module": 5096}
     fields: list[tuple[int, Value]] = [(NAME, name), (VERSION, version), (RELEASE, release)]
     fields += [(tags[key], value) for key, value in more.items()]
     if files:

@@ -122,6 +122,10 @@ _MAJOR_ONLY = frozenset({"almalinux", "centos", "redhat", "rocky"})
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,63}")
 _PYPI_RUNS = re.compile(r"[-_.]+")
 _REBUILD = re.compile(r"\+b[0-9]+$")
+_MODULAR = re.compile(r"\.module[_+]")
+_STREAM = re.compile(
+    r"(?<![\w.:/-])((?=[^:]*[a-z])[a-z0-9][a-z0-9+_-]*:[a-z0-9][a-z0-9._]*)(?![\w:])"
+)
 
 
 def scope_of(distro: Distro | None, derived: Mapping[str, str] | None = None) -> str:
@@ -202,9 +206,32 @@ def names_in(scope: str, package: Package) -> tuple[tuple[str, str], ...]:
     if package.type == "deb":
         # A list that tells no source version has the binary's, which a rebuild alone made higher.
         source = kernel_source(package.source, _REBUILD.sub("", package.source_version))
-    if package.type == "rpm" and package.name != package.source:
-        return (source, (package.name, package.version))
+    if package.type == "rpm":
+        return _rpm_names(package)
     return (source,)
+
+
+def _rpm_names(package: Package) -> tuple[tuple[str, str], ...]:
+    """Source and binary, each with its module's stream before it: streams have fixes of their own.
+
+    A package of a module whose stream nobody told has none.
+    """
+    stream, slash, source = package.source.rpartition("/")
+    if is_modular(package.version) and not stream:
+        return ()
+    names = {source: package.source_version, package.name: package.version}
+    return tuple((f"{stream}{slash}{name}", version) for name, version in names.items())
+
+
+def is_modular(version: str) -> bool:
+    """Whether a version of RPM is that of a package of a module, which its release says."""
+    return bool(_MODULAR.search(version))
+
+
+def find_stream(text: str) -> str | None:
+    """The stream of a module that a notice's title names, as ``nodejs:18``; None for none."""
+    match = _STREAM.search(text)
+    return match[1] if match else None
 
 
 def canonical_name(kind: str, name: str) -> str:

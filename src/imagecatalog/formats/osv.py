@@ -17,7 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange, FeedPart, FixStatus
-from imagecatalog.domain.scopes import LANGUAGES, canonical_name, scope_of_ecosystem, type_of
+from imagecatalog.domain.scopes import (
+    LANGUAGES,
+    canonical_name,
+    find_stream,
+    is_modular,
+    scope_of_ecosystem,
+    type_of,
+)
 from imagecatalog.errors import BadDocument, BadName, TooManyEntries, clean_text
 from imagecatalog.formats.feed_faults import Faults
 from imagecatalog.formats.osv_ratings import Severity, rate, word_of
@@ -171,7 +178,7 @@ def guess_id(body: bytes) -> str:
 
 def _read_record(body: bytes, digest: bytes, ecosystem: str | None) -> FeedPart:
     record = _decode(body)
-    told = _gather(record.affected or (), ecosystem)
+    told = _gather(record.affected or (), ecosystem, record.summary or "")
     withdrawn = bool(record.withdrawn)
     affected = [] if withdrawn else [one for said in told for one in said.judge(record.id)]
     if sum(len(one.ranges) for one in affected) > RANGES_LIMIT:
@@ -340,7 +347,7 @@ class _Told:
         )
 
 
-def _gather(entries: Iterable[_Affected], ecosystem: str | None) -> list[_Told]:
+def _gather(entries: Iterable[_Affected], ecosystem: str | None, title: str = "") -> list[_Told]:
     """What is said of each package of a scope that is known, by the order in which it is said."""
     plain: dict[tuple[str, str], _Told] = {}
     paid: dict[tuple[str, str], _Told] = {}
@@ -349,6 +356,8 @@ def _gather(entries: Iterable[_Affected], ecosystem: str | None) -> list[_Told]:
         if said.package is None or (ecosystem and where.partition(":")[0] != ecosystem):
             continue
         place = _place(where, said.package.name)
+        if place is not None and (stream := _stream_of(said, title)):
+            place = (place[0], f"{stream}/{place[1]}")
         if place is not None:
             among = paid if where.startswith("Ubuntu:Pro") else plain
             among.setdefault(place, _Told(*place)).add(said)
@@ -363,6 +372,12 @@ def _prefer(
         place: one for place, one in paid.items() if not (place in plain and plain[place].has_fix)
     }
     return {**plain, **more}
+
+
+def _stream_of(said: _Affected, title: str) -> str | None:
+    """The stream of the module that fixes are of: they say nothing of other streams."""
+    fixes = (event.get("fixed") for one in said.ranges or () for event in one.events or ())
+    return find_stream(title) if any(fix and is_modular(fix) for fix in fixes) else None
 
 
 @lru_cache(maxsize=4096)

@@ -81,10 +81,14 @@ def make_package(purl: Purl, version: str | None = None, source: str | None = No
     version = _with_epoch(version, purl)
     is_system = purl.type in SYSTEM_TYPES
     source = (source or purl.qualifiers.get("upstream") or "") if is_system else ""
+    is_file = _SOURCE_RPM.fullmatch(source) is not None
     source = _SOURCE_RPM.sub(r"\1@\2", source).replace("@", " ")
     source_name, _, source_version = source.partition(" ")
-    if purl.type == "rpm" and version.partition(":")[2] == source_version:
+    if is_file and version.partition(":")[2] == source_version:
         source_version = ""  # the same, of which the name of the source's file leaves out the epoch
+    stream = ":".join(purl.qualifiers.get("rpmmod", "").split(":")[:2])
+    if purl.type == "rpm" and stream:
+        source_name = f"{stream}/{source_name or name}"
     package = Package(
         type=purl.type,
         name=name,
@@ -109,10 +113,13 @@ def format_purl(package: Package, distro: Distro | None = None) -> str:
         qualifiers = {"arch": package.arch}
         if distro and (version := distro.version_id or distro.codename):
             qualifiers["distro"] = f"{distro.id}-{version}" if distro.version_id else version
+        source = package.source
+        if package.type == "rpm" and "/" in source:
+            qualifiers["rpmmod"], _, source = source.rpartition("/")
         if package.source_version != package.version:
-            qualifiers["upstream"] = f"{package.source}@{package.source_version}"
-        elif package.source != package.name:
-            qualifiers["upstream"] = package.source
+            qualifiers["upstream"] = f"{source}@{package.source_version}"
+        elif source != package.name:
+            qualifiers["upstream"] = source
     elif package.type in _SEPARATED or package.name.startswith("@"):
         namespace, _, name = package.name.rpartition(_SEPARATORS.get(package.type, "/"))
     url = PackageURL(package.type, namespace or None, name, package.version, qualifiers)

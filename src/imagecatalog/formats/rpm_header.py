@@ -15,6 +15,7 @@ from imagecatalog.formats.language_files import may_tell
 from imagecatalog.formats.third_party import is_foreign_vendor
 
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
+_MODULE = 5096
 _VENDOR, _FOLDER_OF, _FILES, _FOLDERS = 1011, 1116, 1117, 1118
 _INT32, _STRING, _STRINGS, _I18N = 4, 6, 8, 9
 _ENTRIES = 1 << 16
@@ -37,7 +38,7 @@ def read_header(blob: bytes, where: str, found: Found) -> None:
     """Take the package that a header is of; raises ``BadDocument`` where it is none.
 
     Its version is ``[epoch:]version-release``, with no epoch of 0, its source as in the name of
-    the source's file. A module's label is not kept: the release says that it is one of a module.
+    the source's file; where it is of a module, with that and its stream before: ``nodejs:18/nodejs``.
     """
     header = _Header(blob, where)
     name = header.text(_NAME)
@@ -50,7 +51,9 @@ def read_header(blob: bytes, where: str, found: Found) -> None:
     if epoch := next(iter(header.numbers(_EPOCH)), 0):
         version = f"{epoch}:{version}"
     foreign = is_foreign_vendor(header.text(_VENDOR))
-    source = split_source(header.text(_SOURCE))
+    source = split_source(header.text(_SOURCE)) or (name, version)
+    if stream := ":".join(header.text(_MODULE).split(":")[:2]):
+        source = f"{stream}/{source[0]}", source[1]
     found.add("rpm", name, version, arch=header.text(_ARCH), source=source, foreign=foreign)
     if not foreign:
         _note_files(header, found)

@@ -92,6 +92,21 @@ def test_what_is_not_known_here_affects_nothing(ecosystem: str) -> None:
     assert affected({"ranges": []}) == ()
 
 
+def test_fixes_of_a_module_are_of_its_stream_alone() -> None:
+    modular = {"fixed": "1:18.12.1-1.module_el9.1.0+16+91bc168f"}
+    plain = {"fixed": "1:16.20.2-8.el9_4"}
+    (part,) = read(
+        record(
+            entry("AlmaLinux:9", "nodejs", ZERO, modular),
+            entry("AlmaLinux:9", "nodejs", ZERO, plain),
+            summary="Moderate: nodejs:18 security update",
+        )
+    )
+    assert [one.name for one in part.affected] == ["nodejs:18/nodejs", "nodejs"]
+    (part,) = read(record(entry("AlmaLinux:9", "nodejs", ZERO, modular), summary="nodejs"))
+    assert [one.name for one in part.affected] == ["nodejs"]
+
+
 def test_fixes_are_told_as_written_and_per_range() -> None:
     told = affected(
         entry(

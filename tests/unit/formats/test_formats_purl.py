@@ -70,6 +70,10 @@ def test_what_is_none_is_refused(text: str) -> None:
             Package("rpm", "vim", "2:9.0-1", "x86_64", "vim", "2:9.0-1"),
         ),
         (
+            "pkg:rpm/rhel/nodejs-docs@18-1?arch=noarch&upstream=nodejs-18-1.src.rpm&epoch=1&rpmmod=nodejs:18:9:rhel9",
+            Package("rpm", "nodejs-docs", "1:18-1", "noarch", "nodejs:18/nodejs", "1:18-1"),
+        ),
+        (
             "pkg:rpm/rhel/perl-Carp@1.42-1?arch=noarch&upstream=perl-5.26-4.src.rpm&epoch=2",
             Package("rpm", "perl-Carp", "2:1.42-1", "noarch", "perl", "5.26-4"),
         ),

@@ -39,6 +39,18 @@ def test_packages_of_each_kind_of_database(write):
     )
 
 
+def test_a_package_of_a_module_says_so_by_its_source():
+    label = "nodejs:18:9040020240807131341:rhel9"
+    file = "nodejs-18.20.4-1.module_el9.4.0+119+6b11d4a9.src.rpm"
+    version = "18.20.4", "1.module_el9.4.0+119+6b11d4a9"
+    node = header("nodejs", *version, epoch=1, arch="x86_64", source=file, module=label)
+    plain = header("bash", "5", "1", arch="x86_64", source="bash-5-1.src.rpm", module="")
+    (bash, nodejs) = parse_rpmdb(sqlite(node, plain), "db").packages
+    assert (bash.source, bash.source_version) == ("bash", "5-1")
+    assert nodejs.source == "nodejs:18/nodejs"
+    assert nodejs.source_version == nodejs.version == f"1:{version[0]}-{version[1]}"
+
+
 def test_sources_have_the_epoch_of_a_package_of_their_version():
     file = "perl-5.26.3-4.el8.src.rpm"
     perl = header("perl", "5.26.3", "4.el8", epoch=4, arch="x86_64", source=file)

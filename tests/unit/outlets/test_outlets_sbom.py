@@ -164,6 +164,13 @@ def test_package_urls_of_systems_come_back(
     assert make_package(parse_purl(format_purl(package, distro))) == package
 
 
+@pytest.mark.parametrize("source_version", ["1:18-1", "18-1", "17-1"])
+@pytest.mark.parametrize("source", ["nodejs:18/nodejs", "nodejs:18/npm", "npm"])
+def test_package_urls_of_modules_come_back(source: str, source_version: str) -> None:
+    package = Package("rpm", "nodejs", "1:18-1", "x86_64", source, source_version)
+    assert make_package(parse_purl(format_purl(package))) == package
+
+
 @given(
     st.sampled_from(["npm", "golang", "maven", "pypi", "gem", "cargo", "generic"]),
     st.lists(_NAME, min_size=1, max_size=3),
