@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clair_server import HOOK_TOKEN, ISSUER, KEY, ClairServer, DebianMirror, PostgreSQL
+from clair_server import ISSUER, KEY, ClairServer, DebianMirror, PostgreSQL
 from command_line import COMMAND, clean_environment, imagecatalog
 from debian_roots import Root, is_newer, machine_archive
 from go_programs import compile_clair
@@ -256,6 +256,3 @@ def _write_broken(layout: Path) -> Path:
     entry["annotations"] = {"org.opencontainers.image.ref.name": "1"}
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     return layout
-
-
-__all__ = ["HOOK_TOKEN", "IMAGES", "Workplace", "list_claims", "make_tracker"]

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from clair_workplace import IMAGES, Workplace, list_claims, make_tracker
-from debian_roots import is_newer
+from clair_workplace import IMAGES, Tracker, Workplace, list_claims, make_tracker
 
 from imagecatalog.config import ClairSetting
-from imagecatalog.domain.findings import Finding
 from imagecatalog.domain.refs import Digest
 from imagecatalog.errors import AccessDenied, Missing
+from imagecatalog.planning.findings import image_findings
 from imagecatalog.planning.second_opinions import compare
 from imagecatalog.sources.clair import Clair, ClairInitialising
 from imagecatalog.store.clair import list_held
@@ -71,7 +70,7 @@ def _never_updated(workplace: Workplace) -> None:
     assert "0 images indexed" in again, "what is there is not handed over again, nor what failed"
 
 
-def _reports(workplace: Workplace) -> dict[str, dict[str, dict[str, object]]]:
+def _reports(workplace: Workplace) -> Tracker:
     tracker = make_tracker(workplace.installed, workplace.codename)
     workplace.mirror.publish(tracker)
     workplace.clair.stop()
@@ -96,34 +95,22 @@ def _reports(workplace: Workplace) -> dict[str, dict[str, dict[str, object]]]:
     return tracker
 
 
-def _our_findings(workplace: Workplace, tracker: dict, name: str) -> list[Finding]:
-    """What the tracker means, evaluated slowly: source version against source version."""
-    findings = {}
-    for package, _, _, source, version in workplace.installed[name]:
-        for advisory, issue in tracker.get(source, {}).items():
-            said = issue["releases"][workplace.codename]
-            fixed = said.get("fixed_version")
-            if said["status"] == "resolved" and (fixed == "0" or not is_newer(fixed, version)):
-                continue
-            state = {"resolved": "fix-out", "undetermined": "undetermined"}.get(
-                said["status"], "no-fix"
-            )
-            findings[advisory, source] = Finding(
-                advisory=advisory, type="deb", source=source, installed=version, packages=(package,),
-                state=state, fixed=fixed, feed="debian-tracker",
-            )  # fmt: skip
-    return list(findings.values())
-
-
-def _differences(workplace: Workplace, tracker: dict) -> None:
+def _differences(workplace: Workplace, tracker: Tracker) -> None:
     """Those that are to be expected of how Clair reads the tracker, and no other; each explained."""
+    workplace.run("refresh", "debian-tracker")
     for name in IMAGES:
-        ours = _our_findings(workplace, tracker, name)
+        image = workplace.name(f"debian-{name}:12")
         with workplace.catalog() as catalog, catalog.read() as c:
-            number = resolve(c, workplace.name(f"debian-{name}:12"))
-            differences = compare(c, number, ours)
-        undetermined = {f.advisory for f in ours if f.state == "undetermined"}
-        assert {d.advisory for d in differences} == undetermined | {"CVE-2026-30000"}
+            ours = image_findings(c, image, now=datetime.now(UTC)).items
+            differences = compare(c, resolve(c, image), ours)
+        undetermined = {
+            advisory
+            for *_, source, _ in workplace.installed[name]
+            for advisory, issue in tracker.get(source, {}).items()
+            if issue["releases"][workplace.codename]["status"] == "undetermined"
+        }
+        assert undetermined
+        assert {one.advisory for one in differences} == undetermined | {"CVE-2026-30000"}
         for difference in differences:
             assert difference.why is not None
             if difference.advisory in undetermined:
@@ -134,7 +121,7 @@ def _differences(workplace: Workplace, tracker: dict) -> None:
                 assert "version of the binary package" in difference.why
 
 
-def _notification(workplace: Workplace, tracker: dict) -> None:
+def _notification(workplace: Workplace, tracker: Tracker) -> None:
     """An advisory more in the tracker: Clair tells our server, which fetches what it is about."""
     source = next(p[3] for p in workplace.installed["minimal"] if p[0] == "dpkg")
     release = {workplace.codename: {"status": "open", "urgency": "high"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
+from imagecatalog.domain.second_opinions import ImageOpinion
 from imagecatalog.domain.suppressions import DeferralItem, VexItem
 from imagecatalog.planning import (
     ancestry,
@@ -34,6 +35,7 @@ from imagecatalog.planning import (
     inspection,
     past,
     search,
+    second_opinions,
     staleness,
 )
 from imagecatalog.planning.plan import make_plan
@@ -114,6 +116,9 @@ class Answering(Protocol):
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""
+
+    def opinions(self, reference: str) -> Sequence[ImageOpinion]:
+        """What other judges say of an image, and where it is not what we say; raises NotFound."""
 
     def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
         """Those in force by when they end, then those that ended; raises NotFound."""
@@ -214,6 +219,11 @@ class LocalCatalog:
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""
         return findings.image_findings(self._c, reference, now=self._now, all_states=all_states)
+
+    def opinions(self, reference: str) -> Sequence[ImageOpinion]:
+        """What other judges say of an image, and where it is not what we say; raises NotFound."""
+        ours = findings.image_findings(self._c, reference, now=self._now)
+        return second_opinions.image_opinions(self._c, ours, now=self._now)
 
     def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
         """Those in force by when they end, then those that ended; raises NotFound."""

@@ -106,6 +106,9 @@ def running(invocation: Invocation, /, **filters: Any) -> None:
 )
 @click.option("--advisories", is_flag=True, help="What is wrong with it: advisories, worst first.")
 @click.option(
+    "--opinions", is_flag=True, help="What Clair says of it, and where it differs from us."
+)
+@click.option(
     "--all",
     "all_states",
     is_flag=True,
@@ -118,22 +121,27 @@ def show(
     *,
     inherited: bool,
     advisories: bool,
+    opinions: bool,
     all_states: bool,
 ) -> None:
     """One image: its verdict, what is in it, where it runs.
 
     REF is a name (registry.example.org/app:1.0), a digest, or a digest's first letters.
-    As CSV it is the image's packages, each with its candidate; with --advisories its findings.
+    As CSV it is the image's packages, each with its candidate; with --advisories its findings, with
+    --opinions where Clair and we differ.
     """
     from imagecatalog.cli import change_layouts, image_layouts, render
     from imagecatalog.domain.answers import PackageItem
 
-    if inherited and advisories:
-        raise UsageError("--inherited and --advisories exclude one another")
+    if inherited + advisories + opinions > 1:
+        raise UsageError("--inherited, --advisories and --opinions exclude one another")
     if all_states and not advisories:
         raise UsageError("--all is of use with --advisories only")
     if advisories:
         _show_findings(invocation, reference, all_states=all_states)
+        return
+    if opinions:
+        _show_opinions(invocation, reference)
         return
     with invocation.answering() as answering:
         image = answering.image(reference)
@@ -230,6 +238,21 @@ def _show_findings(invocation: Invocation, reference: str, *, all_states: bool) 
             render.write_csv(Finding, found.items)
         case _:
             finding_layouts.show_findings(found, every=all_states)
+
+
+def _show_opinions(invocation: Invocation, reference: str) -> None:
+    from imagecatalog.cli import opinion_layouts, render
+    from imagecatalog.domain.second_opinions import Difference
+
+    with invocation.answering() as answering:
+        found = answering.opinions(reference)
+    match invocation.format:
+        case "json":
+            render.write_json_array(found)
+        case "csv":
+            render.write_csv(Difference, (one for each in found for one in each.differences))
+        case _:
+            opinion_layouts.show_opinions(found)
 
 
 def _check_cluster(answering: Answering, name: str | None) -> None:

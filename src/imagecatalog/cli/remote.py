@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
+from imagecatalog.domain.second_opinions import ImageOpinion
 from imagecatalog.domain.suppressions import DeferralItem, VexItem
 from imagecatalog.errors import (
     BadDocument,
@@ -122,6 +123,11 @@ class RemoteCatalog:
         """What is wrong with an image; raises NotFound."""
         path = f"/images/{quote(reference, safe='')}/advisories"
         return self._one(path, ImageFindings, {"all": "true"} if all_states else {})
+
+    def opinions(self, reference: str) -> Sequence[ImageOpinion]:
+        """What other judges say of an image, and where it is not what we say; raises NotFound."""
+        path = f"/images/{quote(reference, safe='')}/opinions"
+        return self._one(path, Page[ImageOpinion], {}).items
 
     def deferrals(self, advisory: str | None, *, all_states: bool) -> Iterable[DeferralItem]:
         """Those in force by when they end, then those that ended; raises NotFound."""

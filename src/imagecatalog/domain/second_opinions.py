@@ -105,3 +105,12 @@ class Difference(Struct, frozen=True, kw_only=True):
     """None: Clair does not list it."""
     why: str | None
     """Where it can be told."""
+
+
+class ImageOpinion(Struct, frozen=True, kw_only=True):
+    """Another judge's word on an image, and where it is not ours."""
+
+    image: str
+    digest: str
+    opinion: Opinion
+    differences: tuple[Difference, ...]

@@ -10,9 +10,15 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from imagecatalog.domain.findings import SEVERITIES, Finding, State
-from imagecatalog.domain.second_opinions import Difference, FoundPackage, Opinion, Remark
-from imagecatalog.store import clair
+from imagecatalog.domain.findings import SEVERITIES, Finding, ImageFindings, State
+from imagecatalog.domain.second_opinions import (
+    Difference,
+    FoundPackage,
+    ImageOpinion,
+    Opinion,
+    Remark,
+)
+from imagecatalog.store import clair, lookups
 from imagecatalog.store.clair import ClaimRow, HeldImage, ServerRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.versions import sort_key
@@ -21,6 +27,26 @@ FRESH_FOR = timedelta(days=1)
 """So long what Clair said last counts as its word of today."""
 _AFFECTED: frozenset[State] = frozenset({"fix-out", "no-fix", "wont-fix"})
 _UNDECIDED: frozenset[State] = frozenset({"undetermined", "unknown"})
+
+
+def image_opinions(
+    c: Connection, ours: ImageFindings, *, now: datetime
+) -> tuple[ImageOpinion, ...]:
+    """What other judges say of an image beside what we found: nothing, or Clair's word."""
+    if clair.get_server(c) is None:
+        return ()
+    number = lookups.resolve(c, ours.digest)
+    opinion = second_opinion(c, number, now=now)
+    if opinion is None:
+        return ()
+    return (
+        ImageOpinion(
+            image=ours.image,
+            digest=ours.digest,
+            opinion=opinion,
+            differences=compare(c, number, ours.items),
+        ),
+    )
 
 
 def second_opinion(c: Connection, number: int, *, now: datetime) -> Opinion | None:

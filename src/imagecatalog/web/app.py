@@ -31,6 +31,7 @@ from imagecatalog.web.api import (
     debmonitor,
     hooks,
     lineage,
+    opinions,
     plans,
     read,
     sboms,
@@ -119,6 +120,7 @@ def create_asgi_app(
     app.include_router(advisories.router, dependencies=readers)
     app.include_router(affected.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
+    app.include_router(opinions.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
     app.include_router(sboms.router, dependencies=readers)
     app.include_router(suppressions.router, dependencies=readers)

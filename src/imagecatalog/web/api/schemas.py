@@ -13,7 +13,15 @@ import msgspec
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imagecatalog.domain import answers, findings, lineage, plans, receipts, suppressions
+from imagecatalog.domain import (
+    answers,
+    findings,
+    lineage,
+    plans,
+    receipts,
+    second_opinions,
+    suppressions,
+)
 from imagecatalog.domain.advisories import Exposure
 from imagecatalog.domain.answers import Status
 from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
@@ -169,6 +177,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     receipts.ClusterReceipt,
     receipts.ImageError,
     receipts.SbomReceipt,
+    second_opinions.ImageOpinion,
     suppressions.DeferralItem,
     suppressions.VexItem,
     suppressions.VexReceipt,

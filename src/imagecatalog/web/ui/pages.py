@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
 from imagecatalog.domain.plans import PlanQuestion
-from imagecatalog.planning import findings, inspection, origins, search, staleness
+from imagecatalog.planning import findings, inspection, origins, search, second_opinions, staleness
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.verdicts import read_running
 from imagecatalog.store import health, holders, repositories
@@ -160,6 +160,7 @@ def show_image(request: Request, reference: Name) -> Response:
     with service.read() as c:
         detail = inspection.image_detail(c, reference, now=service.clock())
         found = findings.image_findings(c, detail.digest, now=service.clock())
+        opinions = second_opinions.image_opinions(c, found, now=service.clock())
         origin = origins.image_origin(
             c, detail.digest, now=service.clock(), rules=service.settings.lines
         )
@@ -169,6 +170,7 @@ def show_image(request: Request, reference: Name) -> Response:
         image=detail,
         findings=found,
         finding_groups=rows.group_findings(found.items),
+        opinions=opinions,
         origin=origin,
         origins=rows.group_origins(detail.updates),
         ancestors_known=bool(origin.lineage.ancestors),

@@ -19,6 +19,11 @@ from imagecatalog.planning.finding_sentences import (
     describe_state,
     describe_suppression,
 )
+from imagecatalog.planning.opinion_sentences import (
+    describe_opinion,
+    describe_ours,
+    describe_theirs,
+)
 from imagecatalog.web.http import Problem, respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.rows import (
@@ -197,8 +202,11 @@ environment.filters |= {
 environment.globals |= {
     "command": command,
     "describe_counts": describe_counts,
+    "describe_opinion": describe_opinion,
+    "describe_ours": describe_ours,
     "describe_state": describe_state,
     "describe_suppression": describe_suppression,
+    "describe_theirs": describe_theirs,
     "evidence_names": EVIDENCE_NAMES,
     "group_origins": group_origins,
     "link_advisory": link_advisory,
