@@ -6,10 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from small_house import HOST, House
 from tests_store import NOON, PutImage, digest, package
 
 from imagecatalog.catalog import debmonitor, timeline
+from imagecatalog.cli.image_layouts import show_image
+from imagecatalog.config import Settings
 from imagecatalog.domain.answers import ImageDetail
 from imagecatalog.domain.debmonitor import ImageUpdate, InstalledPackage, UpgradablePackage
 from imagecatalog.domain.runs import RunningContainer
@@ -19,6 +22,7 @@ from imagecatalog.store import inventories
 from imagecatalog.store.debmonitor import list_named
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
+from imagecatalog.web import create_asgi_app
 
 APP = f"{HOST}/team/app:1"
 HOUR = timedelta(hours=1)
@@ -238,6 +242,41 @@ def test_apts_verdict_wins_and_the_difference_is_told(catalog: Catalog, house: H
         ("libc6", "3", "2"),
         ("zlib", None, "2"),
     ]
+
+
+def test_a_person_sees_what_was_told_and_where_it_differs(
+    catalog: Catalog, house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.push("team/app:1", {"libc6": "1", "zlib": "1"})
+    house.offer(libc6="3")
+    tell(catalog, {"libc6": "1", "zlib": "1"}, {"zlib": ("1", "2<b>")})
+    app = create_asgi_app(Settings(), catalog, clock=lambda: house.now)
+    with TestClient(app) as client:
+        page = client.get("/image", params={"ref": APP}).text
+        told = client.get(f"/api/v1/images/{APP}").json()["debmonitor"]
+    assert "they differ in 2 packages" in page
+    assert "<code>2&lt;b&gt;</code>" in page
+    assert "DebMonitor’s client says that apt" not in page
+    assert (told["told_by"], told["counts"]) == ("feeder", False)
+    assert [one["there"] for one in told["differences"]] == [None, "2<b>"]
+    show_image(detail(catalog, at=house.now), house.now)
+    shown = capsys.readouterr().out
+    assert "2 packages otherwise than apt here" in shown
+    assert "DEBMONITOR" in shown
+
+
+def test_a_person_sees_whose_word_counts(
+    catalog: Catalog, house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.push("team/app:1", None)
+    tell(catalog, {"libc6": "1"}, {"libc6": ("1", "2")})
+    app = create_asgi_app(Settings(), catalog, clock=lambda: NOON)
+    with TestClient(app) as client:
+        page = client.get("/image", params={"ref": APP}).text
+    assert "DebMonitor’s client says that apt" in page
+    assert "There is no verdict of our own, so they count." in page
+    show_image(detail(catalog), NOON)
+    assert "which count, for there is no verdict of our own" in capsys.readouterr().out
 
 
 def test_an_image_that_no_sync_met_has_the_verdict_told_of_its_name(catalog: Catalog) -> None:
