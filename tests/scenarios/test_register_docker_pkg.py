@@ -151,3 +151,13 @@ def test_a_plan_for_a_folder_without_images(yard: Yard, tmp_path: Path) -> None:
     assert "No step of it is of the tree" in yard.command.run(*plan, yard.folder).out
     said = yard.command.run("plan", "--tree", yard.folder, expect=2)
     assert "--tree is of use with --format docker-pkg only" in said.err
+
+
+def test_a_plan_asked_for_elsewhere_says_where_to_go(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    said = yard.command.run("plan", "--format", "docker-pkg", expect=2)
+    assert "there is no config.yaml of docker-pkg in" in said.err
+    assert "--tree DIR --docker-pkg-config FILE" in said.err

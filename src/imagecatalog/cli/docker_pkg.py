@@ -76,6 +76,11 @@ def print_script(plan: Plan, folder: str, config_file: Path | None) -> None:
     from imagecatalog.outlets.docker_pkg import TreeView, script
 
     file = config_file or CONFIG
+    if config_file is None and not file.exists():
+        raise ConfigError(
+            f"there is no {file} of docker-pkg in {Path.cwd()}",
+            hint="go to where you run docker-pkg, or name both: --tree DIR --docker-pkg-config FILE",
+        )
     config = read_config(file, os.environ)
     images = DockerPkgTree(Path(folder)).images()
     if not images:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from imagecatalog.domain.builds import EVIDENCE_ORDER
 from imagecatalog.domain.lineage import Lineage, Relative
@@ -205,6 +206,19 @@ def _plan(*waves: tuple[Step, ...]) -> Plan:
     return Plan(
         waves=waves, redeploy=(), remaining=(), unplannable=(), summary="s", asked="a question"
     )
+
+
+def test_a_registry_that_all_steps_share_takes_no_room_in_their_boxes() -> None:
+    name = "/".join(["team"] * 7) + ":1"
+    reason = f"takes from {REGISTRY}{name}, once that is rebuilt"
+    one = _step(name, reason=(reason,))
+    drawing = draw_plan(_plan((one, _step("other:1"))))
+    assert drawing.registry == REGISTRY
+    ((box, _), _) = drawing.steps
+    assert box.height < graph.measure_step(one)
+    elsewhere = structs.replace(one, rebuild="registry.example.com/other:1")
+    assert draw_plan(_plan((one, elsewhere))).registry == ""
+    assert draw_plan(_plan((structs.replace(one, rebuild="other:1"),))).registry == ""
 
 
 def test_waves_go_from_left_to_right() -> None:

@@ -72,6 +72,8 @@ class Drawing:
     """Repositories of which several images are one box."""
     opened: tuple[str, ...] = ()
     """Repositories that are drawn image by image because somebody asked."""
+    registry: str = ""
+    """Of all steps, with its slash, so that no box need say it; empty if they are of several."""
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -213,8 +215,9 @@ def _join(lineage: Lineage, group_of: Mapping[str, str]) -> list[Line]:
 def draw_plan(plan: Plan) -> Drawing:
     """Waves from left to right, each step after those it waits for."""
     steps = {step.rebuild: step for wave in plan.waves for step in wave}
+    registry = _find_registry(steps)
     boxes = [
-        Box(step.rebuild, STEP_WIDTH, measure_step(step), number)
+        Box(step.rebuild, STEP_WIDTH, measure_step(step, registry), number)
         for number, wave in enumerate(plan.waves)
         for step in wave
     ]
@@ -227,7 +230,14 @@ def draw_plan(plan: Plan) -> Drawing:
         picture.height,
         steps=tuple((placed, steps[placed.key]) for placed in picture.boxes),
         strokes=_stroke(picture),
+        registry=registry,
     )
+
+
+def _find_registry(names: Iterable[str]) -> str:
+    registries = {name.partition("/")[:2] for name in names}
+    (host, slash), *others = registries or {("", "")}
+    return "" if others or not slash else f"{host}/"
 
 
 SHOWN_REASONS = 2
@@ -237,11 +247,17 @@ _PIECE = re.compile(r"[^\s-]+-*|-+|\s")
 """Between which a line may end."""
 
 
-def measure_step(step: Step) -> int:
-    """Height of a step's box, in pixels: its name, state, reasons, command and counts."""
-    words = sum(_count_lines(reason, _LETTERS) for reason in step.reason[:SHOWN_REASONS])
+def measure_step(step: Step, registry: str = "") -> int:
+    """Height of a step's box, in pixels: its name, state, reasons, command and counts.
+
+    ``registry`` is left out of names wherever they stand.
+    """
+    shown = [reason.replace(registry, "") for reason in step.reason[:SHOWN_REASONS]]
+    words = sum(_count_lines(reason, _LETTERS) for reason in shown)
     words += len(step.reason) > SHOWN_REASONS
-    words += _count_lines(step.rebuild, _LETTERS) + _count_lines(step.detail or "", _LETTERS)
+    words += _count_lines(step.rebuild.removeprefix(registry), _LETTERS) + _count_lines(
+        step.detail or "", _LETTERS
+    )
     code = _count_lines(step.docker_pkg or "", _CODE_LETTERS)
     if not code:
         words += _count_lines(f"built by {step.builder} of {step.source_path}", _LETTERS)
