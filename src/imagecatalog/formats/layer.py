@@ -17,7 +17,13 @@ from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries
 from imagecatalog.formats.brought import LIST_LIMIT, Brought, is_brought
 from imagecatalog.formats.dpkg import parse_status
 from imagecatalog.formats.go_binary import ELF, read_program
-from imagecatalog.formats.installed import DATABASES, RPM_JOURNALS, Language, find_language
+from imagecatalog.formats.installed import (
+    DATABASES,
+    RPM_DATABASES,
+    RPM_JOURNALS,
+    Language,
+    find_language,
+)
 from imagecatalog.formats.language_files import hides_packages, is_dull, is_stored
 from imagecatalog.formats.node_modules import parse_package
 from imagecatalog.formats.tar import Member, TarReader, show
@@ -89,11 +95,13 @@ class Limits(Bounds, frozen=True, kw_only=True):
     found: int = 100_000
     """Files of languages' packages, and whiteouts."""
     status: int = 64 << 20
-    """Bytes of a package database: dpkg's, apk's or RPM's."""
+    """Bytes of a package database: dpkg's or apk's."""
+    rpm: int = 128 << 20
+    """Bytes of RPM's: real ones take a tenth of a megabyte for each package."""
     file: int = 1 << 20
     """Bytes of any other wanted file: a larger one, as the keyring of all Debian developers,
     is known to be there and not read."""
-    total: int = 128 << 20
+    total: int = 192 << 20
     """Bytes of all wanted files together."""
 
 
@@ -239,7 +247,8 @@ class _Sieve:
 
     def _read(self, path: str, member: Member) -> LayerEntry:
         is_database = path in _STATUS_FILES or path in DATABASES
-        if is_database and member.size > self._limits.status:
+        limit = self._limits.rpm if path in RPM_DATABASES else self._limits.status
+        if is_database and member.size > limit:
             raise TooLarge(self._where, f"{path} has {member.size} bytes")
         if (not is_database and member.size > self._limits.file) or (
             path in RPM_JOURNALS and member.size
