@@ -56,7 +56,11 @@ def rule(claims: Iterable[Claim], background: Background) -> list[Ruling]:
                 for one in (fault, *background.covers.get(fault, ()))
                 if one in severities
             ),
-            counted=not background.bundles(fault),
+            counted=not any(
+                # Notices of notices alone count: nothing they bundle would count for them.
+                one in counting and one not in background.covers
+                for one in background.covers.get(fault, ())
+            ),
         )
     ]
 

@@ -63,14 +63,8 @@ class Background(Struct, frozen=True):
 
     covers: Mapping[int, frozenset[int]]
     """The faults that each notice bundles."""
-    notices: frozenset[int]
-    """Those of the faults that bundle others."""
     severities: Mapping[int, int]
     """The worst rating of each, by rank."""
-
-    def bundles(self, fault: int) -> bool:
-        """Whether it is a notice of faults that are told of themselves, so that it does not count."""
-        return any(one not in self.notices for one in self.covers.get(fault, ()))
 
 
 def list_touched(c: Connection, *, limit: int) -> list[Name]:
@@ -146,7 +140,7 @@ def read_background(c: Connection, faults: Collection[int]) -> Background:
             advisory.c.id.in_(batch), advisory.c.severity.is_not(None)
         )
         severities |= dict(c.execute(query).all())
-    return Background(covers, frozenset(_read_covers(c, bundled)), severities)
+    return Background(covers | _read_covers(c, bundled - set(faults)), severities)
 
 
 def _read_covers(c: Connection, faults: Collection[int]) -> dict[int, frozenset[int]]:
