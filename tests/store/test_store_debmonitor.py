@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -159,6 +161,23 @@ def test_the_very_same_again_writes_no_list(catalog: Catalog, house: House) -> N
         report = list_named(c, [APP])[APP]
         assert report.received == NOON + HOUR
         assert c.exec_driver_sql("SELECT count(*) FROM inventory").scalar() == 1
+
+
+def test_many_at_once_tell_of_one_name(catalog: Catalog, house: House) -> None:
+    house.push("team/app:1", None)
+    together = Barrier(6)
+
+    def work(number: int) -> None:
+        together.wait()
+        tell(catalog, {"libc6": f"{number % 2}", "zlib": "1"})
+        observe(catalog, {APP: {"web": 2, f"n{number}": 1}})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    with catalog.read() as c:
+        assert c.exec_driver_sql("SELECT count(*) FROM debmonitor_report").scalar() == 1
+        assert c.exec_driver_sql("SELECT count(*) FROM inventory").scalar() == 2
+    assert sorted(running_now(catalog).values()) == [1, 2]
 
 
 def test_a_tag_that_moved_is_told_of_as_what_it_means_now(catalog: Catalog, house: House) -> None:

@@ -77,7 +77,7 @@ def keep_image(
         updates=len(told.upgradable),
         body=debmonitor.pack(told),
     )
-    if debmonitor.put_report(c, report) is not None:
+    if not debmonitor.put_report(c, report):
         # Another process wrote the first report of this name meanwhile: this one comes after it.
         return keep_image(c, shelf, update, told_by=told_by, configured=configured, now=now)
     if image is not None:

@@ -61,17 +61,15 @@ def find_report(c: Connection, name: str) -> Report | None:
     return None if row is None else Report(**row._mapping)  # noqa: SLF001
 
 
-def put_report(c: Connection, report: Report) -> Report | None:
-    """Write what is told of a name now; where another process was first, nothing, and its report."""
+def put_report(c: Connection, report: Report) -> bool:
+    """Write what is told of a name now; False: another process wrote the first report of it."""
     values = {name: getattr(report, name) for name in Report.__struct_fields__ if name != "id"}
     if report.id:
         c.execute(
             update(debmonitor_report).where(debmonitor_report.c.id == report.id).values(values)
         )
-        return None
-    if insert_returning(c, debmonitor_report, [values], debmonitor_report.c.id):
-        return None
-    return find_report(c, report.name)
+        return True
+    return bool(insert_returning(c, debmonitor_report, [values], debmonitor_report.c.id))
 
 
 def touch_report(c: Connection, number: int, *, told_by: str, received: datetime) -> None:
