@@ -64,7 +64,8 @@ def suppressions_of(
     """Why these do not count; those that do are left out."""
     if not wanted or not suppressions.is_anything_said(c):
         return {}
-    about = _list_said(c, {held.advisory for held in wanted}, now)
+    packages = {name for held in wanted for name, _ in (*held.installed, (held.name, ""))}
+    about = _list_said(c, {held.advisory for held in wanted}, packages, now)
     asked = [held for held in wanted if held.advisory in about]
     images = suppressions.list_image_names(c, {held.image for held in asked})
     found = {}
@@ -78,11 +79,13 @@ def suppressions_of(
     return found
 
 
-def _list_said(c: Connection, advisories: Collection[int], now: datetime) -> dict[int, _Said]:
+def _list_said(
+    c: Connection, advisories: Collection[int], packages: Collection[str], now: datetime
+) -> dict[int, _Said]:
     """What is said of each of these advisories by any name; those without are left out."""
     names = suppressions.list_names_of(c, advisories)
     every = {number for known in names.values() for number in known}
-    statements, deferrals = suppressions.list_said(c, every, now=now)
+    statements, deferrals = suppressions.list_said(c, every, packages, now=now)
     by_name: dict[int, _Said] = defaultdict(lambda: _Said([], []))
     for row in statements:
         by_name[row.advisory_id].statements.append(row)

@@ -171,7 +171,8 @@ def count(findings: Iterable[Finding]) -> FindingCounts:
         fixable=len(by_state["fix-out"]),
         unfixed=len(unfixed - by_state["fix-out"]),
         undetermined=len(by_state["undetermined"]),
-        suppressed=len(suppressed),
+        # what is suppressed in one package and counts in another is counted
+        suppressed=len(suppressed.difference(*by_state.values())),
         exploited=len(exploited),
         severity=SEVERITIES[worst],
     )

@@ -7,10 +7,21 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, func, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    func,
+    or_,
+    select,
+    true,
+    union,
+)
 
 from imagecatalog.domain.suppressions import VexStatus
-from imagecatalog.store.dialect import batches
+from imagecatalog.store.dialect import BATCH, batches
 from imagecatalog.store.schema import (
     advisory,
     advisory_cover,
@@ -136,9 +147,15 @@ def _list_kin(c: Connection, advisories: Collection[int]) -> dict[int, set[int]]
 
 
 def list_said(
-    c: Connection, advisories: Collection[int], *, now: datetime
+    c: Connection, advisories: Collection[int], packages: Collection[str], *, now: datetime
 ) -> tuple[list[StatementRow], list[DeferralRow]]:
-    """The statements and deferrals in force of these advisories, in the order they were written."""
+    """The statements and deferrals in force of these advisories, in the order they were written.
+
+    Statements about other packages than these may be left out.
+    """
+    about: ColumnElement[bool] = true()
+    if len(packages) <= BATCH:
+        about = or_(vex_statement.c.name.is_(None), vex_statement.c.name.in_(sorted(packages)))
     statements: list[StatementRow] = []
     deferrals: list[DeferralRow] = []
     for batch in batches(sorted(advisories)):
@@ -146,7 +163,10 @@ def list_said(
         statements += _read(
             c,
             _STATEMENT.where(
-                vex_statement.c.advisory_id.in_(batch), vex_statement.c.within.is_(None), in_time
+                vex_statement.c.advisory_id.in_(batch),
+                vex_statement.c.within.is_(None),
+                in_time,
+                about,
             ).order_by(vex_statement.c.id),
             StatementRow,
         )
