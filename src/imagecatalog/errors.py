@@ -33,6 +33,7 @@
         ├── DatabaseReadOnly
         ├── DatabaseFull
         ├── DatabaseLocked
+        │   └── DatabaseConflict
         └── NotADatabase
 
 Each has a stable ``code``, an HTTP status, an exit status, a sentence and, where one helps, a hint.
@@ -298,6 +299,10 @@ class DatabaseLocked(DatabaseError):
     """Another process holds the database for too long."""
 
     code = "database-locked"
+
+
+class DatabaseConflict(DatabaseLocked):
+    """Two processes that write at the same moment waited for each other; one may try again."""
 
 
 class NotADatabase(DatabaseError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +16,10 @@ from imagecatalog.catalog.builds import Registered
 from imagecatalog.catalog.tellings import prepare
 from imagecatalog.domain.builds import Build
 from imagecatalog.domain.refs import Digest
-from imagecatalog.errors import DatabaseFull, Forbidden
+from imagecatalog.errors import DatabaseConflict, DatabaseFull, Forbidden
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
-from imagecatalog.web.together import Registrar
+from imagecatalog.web.together import Check, Registrar
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -99,6 +100,74 @@ def test_a_database_that_fails_fails_for_all(catalog: Catalog) -> None:
     found = register_many(writing, 8, {3: DatabaseFull("no room")})
     assert writing.count == 2
     assert Counter(map(type, found)) == {Registered: 1, DatabaseFull: 7}
+
+
+@pytest.mark.parametrize("conflicts", [1, 2])
+def test_who_had_to_give_way_tries_once_more(catalog: Catalog, conflicts: int) -> None:
+    writing = Writing(catalog)
+    writing.may_go_on.set()
+    left = [DatabaseConflict("gave way")] * conflicts
+
+    def check(_c: Connection, _confirmed: set[int]) -> None:
+        if left:
+            raise left.pop()
+
+    registrar = Registrar(writing, dict)
+    waiting = prepare(told(1), told_by=None)
+    if conflicts == 1:
+        assert registrar.register(waiting, check=check, now=NOON).created
+    else:
+        with pytest.raises(DatabaseConflict):
+            registrar.register(waiting, check=check, now=NOON)
+    assert writing.count == 2
+
+
+def test_what_comes_to_an_event_loop_at_once_is_one_transaction(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    writing.may_go_on.set()
+    registrar = Registrar(writing, dict)
+
+    def check(number: int) -> Check:
+        return _refuse if number == 3 else lambda *_: None
+
+    async def register(number: int) -> Registered:
+        telling = prepare(told(number), told_by="ci")
+        return await registrar.register_soon(telling, check=check(number), now=NOON)
+
+    async def register_all() -> list[Registered | BaseException]:
+        return await asyncio.gather(*map(register, range(16)), return_exceptions=True)
+
+    for turn in range(2):  # a loop that is closed keeps nobody from the next
+        found = asyncio.run(register_all())
+        assert writing.count == turn + 1
+        assert [isinstance(one, Forbidden) for one in found] == [n == 3 for n in range(16)]
+        assert [one.digest for one in found if isinstance(one, Registered)] == [
+            told(number).digest for number in range(16) if number != 3
+        ]
+
+
+def test_who_goes_away_keeps_nobody_waiting(catalog: Catalog) -> None:
+    writing = Writing(catalog)
+    registrar = Registrar(writing, dict)
+
+    def register(number: int) -> asyncio.Task[Registered]:
+        telling = prepare(told(number), told_by="ci")
+        return asyncio.ensure_future(
+            registrar.register_soon(telling, check=lambda *_: None, now=NOON)
+        )
+
+    async def go() -> Registered:
+        first = register(0)
+        while not writing.is_writing.is_set():
+            await asyncio.sleep(0)
+        gone, stays = register(1), register(2)
+        await asyncio.sleep(0)
+        first.cancel()
+        gone.cancel()
+        writing.may_go_on.set()
+        return await asyncio.wait_for(stays, 30)
+
+    assert asyncio.run(go()).created
 
 
 def test_who_is_alone_waits_for_nobody(catalog: Catalog) -> None:

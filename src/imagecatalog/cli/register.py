@@ -215,7 +215,11 @@ def _read_metadata(path: Path) -> list[Mapping[str, Any]]:
     from imagecatalog.cli.bodies import body_of, read_file
     from imagecatalog.formats.buildx import parse_metadata
 
-    builds = parse_metadata(read_file(path, "--buildx-metadata"), str(path))
+    try:
+        builds = parse_metadata(read_file(path, "--buildx-metadata"), str(path))
+    except BadDocument as error:
+        hint = "give the file that docker buildx build --metadata-file FILE wrote"
+        raise UsageError(f"--buildx-metadata {error.message}", hint=error.hint or hint) from error
     return [body_of(build) for build in builds]
 
 

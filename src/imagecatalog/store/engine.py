@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool
 from imagecatalog.errors import (
     BadName,
     ConfigError,
+    DatabaseConflict,
     DatabaseError,
     DatabaseFull,
     DatabaseLocked,
@@ -253,8 +254,8 @@ _FAULTS: tuple[tuple[str, type[DatabaseError], str, str], ...] = (
         "is the disk full or failing, or a limit on the size of files too low?",
     ),
     (
-        r"deadlock",
-        DatabaseLocked,
+        r"deadlock|could not serialize",
+        DatabaseConflict,
         "was written by two processes that waited for each other, and one had to give way",
         "try the very same again",
     ),

@@ -240,6 +240,18 @@ def test_wrong_usage_is_told_before_anything_is_sent(
     assert said in capsys.readouterr().err
 
 
+def test_metadata_that_is_no_json_is_told_with_what_to_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text("#1 building\n")
+
+    assert register("--server", "http://127.0.0.1:1", "--buildx-metadata", str(metadata)) == 2
+    told = capsys.readouterr().err
+    assert f"--buildx-metadata {metadata}: it is not the JSON it should be" in told
+    assert "hint: give the file that docker buildx build --metadata-file FILE wrote" in told
+
+
 def test_refusals_keep_their_reason(
     there: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

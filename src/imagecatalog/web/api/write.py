@@ -5,20 +5,24 @@ The token is looked at before the body is read, the body before the database is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 from msgspec import Struct
 
 from imagecatalog.catalog.registration import keep_sbom, write_receipt
-from imagecatalog.catalog.tellings import prepare
+from imagecatalog.catalog.tellings import Telling, prepare
+from imagecatalog.domain.builds import Build
 from imagecatalog.domain.receipts import BuildReceipt, SbomReceipt
 from imagecatalog.domain.refs import Digest
 from imagecatalog.formats.sbom import parse_sbom
 from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Connection
-from imagecatalog.web.api.builds import read_build
+from imagecatalog.web.api.builds import read_build, read_known
 from imagecatalog.web.api.received import packed, unpack
 from imagecatalog.web.api.schemas import Name, Text
 from imagecatalog.web.auth import check_coverage, confirm, holder_of
@@ -29,11 +33,15 @@ BUILD_LIMIT = 16 << 20
 SBOM_LIMIT = 50 << 20
 """Bytes of a body, packed and unpacked."""
 
+_SMALL = 256 << 10
+"""Bytes of a body that is read within the event loop, in some milliseconds at most."""
+
 router = APIRouter()
+_find_holder = holder_of("register")
+_receive = packed(BUILD_LIMIT)
 
 
-Holder = Annotated[TokenRow, Depends(holder_of("register"))]
-BuildBytes = Annotated[bytes, Depends(packed(BUILD_LIMIT))]
+Holder = Annotated[TokenRow, Depends(_find_holder)]
 SbomBytes = Annotated[bytes, Depends(packed(SBOM_LIMIT))]
 
 
@@ -87,10 +95,19 @@ _SBOM = _documented(
 )
 
 
-@router.post("/api/v1/builds", **_BUILD)
-def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Response:
+class _Plain(APIRoute):
+    """Hands the request to its function: the least that a route can cost, and no dependencies."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself."""
+        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return handler
+
+
+async def register_build(request: Request) -> Response:
     """Register a build; `image` or `digest` is required, the rest is what the builder knows."""
-    build = read_build(unpack(request, packed, BUILD_LIMIT))
+    holder = await _find_holder(request)
+    build, telling = await _read(request, await _receive(request), holder.token.name)
     service = service_of(request)
     now = service.clock()
 
@@ -100,17 +117,37 @@ def register_build(request: Request, holder: Holder, packed: BuildBytes) -> Resp
             confirmed.add(holder.id)
         check_coverage(c, holder.token, build.image, build.digest)
 
-    telling = prepare(build, told_by=holder.token.name)
-    kept = service.registrar.register(telling, check=check, now=now)
+    kept = await service.registrar.register_soon(telling, check=check, now=now)
     return _answer(write_receipt(build, kept))
 
 
-@router.post("/register_build", **_BUILD)
-def register_build_by_its_old_name(
-    request: Request, holder: Holder, packed: BuildBytes
-) -> Response:
+async def register_build_by_its_old_name(request: Request) -> Response:
     """The same as `POST /api/v1/builds`."""
-    return register_build(request, holder, packed)
+    return await register_build(request)
+
+
+for _path, _endpoint in {
+    "/api/v1/builds": register_build,
+    "/register_build": register_build_by_its_old_name,
+}.items():
+    router.add_api_route(_path, _endpoint, methods=["POST"], route_class_override=_Plain, **_BUILD)
+
+
+async def _read(request: Request, body: bytes, told_by: str) -> tuple[Build, Telling]:
+    """The build that a body tells of, ready to be registered.
+
+    What may take long is done by another thread, while others are answered.
+    """
+    is_bare = not request.headers.get("content-encoding")
+    build = read_known(body) if is_bare and len(body) <= _SMALL else None
+    if build is not None:
+        return build, prepare(build, told_by=told_by)
+    return await run_in_threadpool(_read_whole, request, body, told_by)
+
+
+def _read_whole(request: Request, body: bytes, told_by: str) -> tuple[Build, Telling]:
+    build = read_build(unpack(request, body, BUILD_LIMIT))
+    return build, prepare(build, told_by=told_by)
 
 
 @router.post("/api/v1/sboms/{digest}", **_SBOM)
