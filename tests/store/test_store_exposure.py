@@ -7,11 +7,12 @@ from test_store_updates import run
 from tests_store import NOON, PutImage, digest, fixed_in, package
 
 from imagecatalog.catalog import ingest
-from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
+from imagecatalog.domain.advisories import Advisory, Affected, Exposure, FeedPart
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName, NotFound
+from imagecatalog.matching.match import match
+from imagecatalog.planning import exposure
 from imagecatalog.planning.differences import diff
-from imagecatalog.planning.exposure import affected
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
 
@@ -31,6 +32,12 @@ def tell(c: Connection, *told: Affected) -> None:
         affected=told,
     )
     apply_feed(c, "tracker", [part], where="tracker.json")
+
+
+def affected(c: Connection, text: str, **more: int) -> Exposure:
+    """What is answered once all is judged."""
+    match(c, now=NOON)
+    return exposure.affected(c, text, now=NOON, **more)
 
 
 def fault(name: str, release: str, status: str, fixed: str | None = None) -> Affected:

@@ -214,7 +214,7 @@ class LocalCatalog:
 
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
-        return exposure.affected(self._c, subject, limit=limit)
+        return exposure.affected(self._c, subject, now=self._now, limit=limit)
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""

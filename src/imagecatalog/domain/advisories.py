@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from imagecatalog.domain.answers import Place
-from imagecatalog.domain.findings import Severity
+from imagecatalog.domain.findings import Severity, Suppression
 
 FixStatus = Literal["fixed", "open", "not-affected", "undetermined"]
 """``open``: affected, and no fix is out; ``undetermined``: nobody has found out yet."""
@@ -114,6 +114,23 @@ class ExposedImage(Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...]
     """``name version``."""
     running: tuple[Place, ...]
+    suppressed: Suppression | None = None
+    """Why the fault does not count in it: it is listed all the same."""
+
+
+class FeedStatement(Struct, frozen=True, kw_only=True):
+    """What a feed tells of a fault in a package of a scope."""
+
+    scope: str
+    """A release of a distribution, as ``debian/bookworm``, or a language's packages, as ``pypi``."""
+    source: str
+    advisory: str
+    """The name by which the feed tells it."""
+    status: FixStatus
+    fixed: str | None
+    urgency: str | None
+    reason: str | None
+    feed: str
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
@@ -123,7 +140,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...]
     description: str | None
     severity: str | None
-    """None: no feed that rates it is read yet."""
+    """None: nobody rates it, or what is asked for is no advisory."""
     exploited: bool
     packages: tuple[AffectedPackage, ...]
     images: tuple[ExposedImage, ...]
@@ -135,3 +152,9 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """Images that run and of which the packages, hence the answer, are not known."""
     undetermined: tuple[str, ...] = ()
     """``source in release`` of which nobody has found out yet whether it is affected."""
+    due: datetime | None = None
+    """Until when CISA wants it fixed, where it is known to be exploited."""
+    epss: float | None = None
+    """Probability of being exploited within 30 days."""
+    statements: tuple[FeedStatement, ...] = ()
+    """What the feeds tell of it, of releases that nobody holds too."""

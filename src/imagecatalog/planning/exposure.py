@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.packages import Package
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
+from imagecatalog.planning.fault_exposure import find_exposure
 from imagecatalog.planning.subjects import BadRange, Release, Subject, find_bad, read_subject
 from imagecatalog.store import exposure, images, lookups, plans, runs
 from imagecatalog.store.engine import Connection
@@ -18,13 +20,15 @@ USUAL_LIMIT = 100
 """Images that do not run; those that do are listed all."""
 
 
-def affected(c: Connection, text: str, *, limit: int = USUAL_LIMIT) -> Exposure:
+def affected(c: Connection, text: str, *, now: datetime, limit: int = USUAL_LIMIT) -> Exposure:
     """Where ``CVE-…``, ``DSA-…`` or ``pkg:deb/debian/openssl@<3.0.15`` is found.
 
     Images that run come first, those with most containers before; then at most ``limit`` others.
     Raises BadName and NotFound for what no feed tells of.
     """
     subject = read_subject(c, text)
+    if not text.startswith("pkg:"):
+        return find_exposure(c, subject, limit=limit, now=now)
     found = _Search(c, subject)
     alive: dict[int | None, list[int]] = {}
     for item in runs.list_alive(c):

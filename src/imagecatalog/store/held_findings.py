@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, Join, Select, and_, case, distinct, func, or_, select
 
+from imagecatalog.domain.advisories import FeedStatement
 from imagecatalog.domain.findings import State
 from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.store.dialect import batches
@@ -29,6 +30,9 @@ from imagecatalog.store.schema import (
     scope,
 )
 from imagecatalog.store.scopes import find_scopes
+
+_STATEMENTS = 500
+"""Of one fault; real ones have some dozens."""
 
 
 class HeldFinding(Struct, frozen=True):
@@ -175,6 +179,53 @@ def list_facts(c: Connection, advisories: Iterable[int]) -> dict[int, FaultFacts
             epss=max((chances[one] for one in names if one in chances), default=None),
         )
     return facts
+
+
+def rate(c: Connection, advisories: Collection[int]) -> int:
+    """The worst severity that any feed gives these, by rank; 0 where nobody does."""
+    query = select(func.max(advisory.c.severity)).where(advisory.c.id.in_(sorted(advisories)))
+    return int(c.scalar(query) or 0)
+
+
+def list_statements(c: Connection, faults: Collection[int]) -> tuple[FeedStatement, ...]:
+    """What the feeds tell of these faults by whatever name, by scope, package, feed and advisory."""
+    groups = _list_groups(c, sorted(faults))
+    every = sorted({number for names in groups.values() for number in names})
+    covering = select(advisory_cover.c.advisory_id).where(advisory_cover.c.covered_id.in_(every))
+    query = (
+        select(
+            advisory.c.name.label("advisory"),
+            scope.c.name.label("scope"),
+            affected.c.name,
+            affected.c.status,
+            affected.c.fixed,
+            affected.c.urgency,
+            affected.c.reason,
+            affected.c.feed,
+        )
+        .join(affected, affected.c.advisory_id == advisory.c.id)
+        .join(scope, scope.c.id == affected.c.scope_id)
+        .where(or_(advisory.c.id.in_(every), advisory.c.id.in_(covering)))
+        .distinct()
+    )
+    found = [
+        FeedStatement(
+            scope=row.scope,
+            source=row.name,
+            advisory=row.advisory,
+            status=row.status,
+            fixed=row.fixed,
+            urgency=row.urgency,
+            reason=row.reason,
+            feed=row.feed,
+        )
+        for row in c.execute(query.limit(_STATEMENTS))
+    ]
+    return tuple(
+        sorted(
+            found, key=lambda one: (one.scope, one.source, one.feed, one.advisory, one.fixed or "")
+        )
+    )
 
 
 def _list_groups(c: Connection, wanted: Collection[int]) -> dict[int, dict[int, str]]:

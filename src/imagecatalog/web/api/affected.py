@@ -28,8 +28,9 @@ def list_affected_images(
     request: Request, subject: Name, ask: Annotated[AffectedQuestion, Query()]
 ) -> Response:
     """The images alone, one a line."""
-    with service_of(request).read() as c:
-        found = exposure.affected(c, subject, limit=ask.limit)
+    service = service_of(request)
+    with service.read() as c:
+        found = exposure.affected(c, subject, now=service.clock(), limit=ask.limit)
     body = write_csv(ExposedImage.__struct_fields__, found.images)
     return respond(request, body.encode(), CSV)
 
@@ -39,6 +40,7 @@ def get_affected(
     request: Request, subject: Name, ask: Annotated[AffectedQuestion, Query()]
 ) -> Response:
     """Packages, images and what runs of them: of a CVE, a DSA, or `pkg:deb/debian/openssl@<3.0.15`."""
-    with service_of(request).read() as c:
-        found = exposure.affected(c, subject, limit=ask.limit)
+    service = service_of(request)
+    with service.read() as c:
+        found = exposure.affected(c, subject, now=service.clock(), limit=ask.limit)
     return respond(request, encode(found), JSON)

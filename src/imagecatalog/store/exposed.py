@@ -1,0 +1,209 @@
+"""Where faults are: the components that have them, the images of these, what runs first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+
+from imagecatalog.domain.findings import State
+from imagecatalog.store.affected import is_named
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.schema import (
+    advisory,
+    advisory_cover,
+    component,
+    component_package,
+    distro,
+    finding,
+    manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_version,
+    run,
+    run_image,
+    scope,
+    standing_component,
+)
+
+
+class BadComponent(Struct, frozen=True):
+    """A version of a package, in a scope, that has a fault."""
+
+    id: int
+    scope_id: int
+    scope: str
+    name: str
+    version: str
+    key: bytes
+    state: State
+    fixed: str | None
+    reason: str | None
+    severity: int
+    packages: tuple[tuple[int, str, str], ...]
+    """Number, name and version of each package version of it, by name."""
+
+
+class HoldingImage(Struct, frozen=True):
+    """An image with its packages; ``scope_id`` is that of its distribution."""
+
+    id: int
+    set_id: int
+    scope_id: int | None
+
+
+def find_faults(c: Connection, name: str) -> list[int]:
+    """The numbers under which findings of an advisory of that name are kept; none: nobody knows it.
+
+    A notice without packages of its own is the faults that it bundles.
+    """
+    rows = c.execute(select(advisory.c.id, advisory.c.fault_id).where(is_named(name))).all()
+    numbers = {number for row in rows for number in (row.id, row.fault_id) if number is not None}
+    if not numbers or _has_findings(c, numbers):
+        return sorted(numbers)
+    covered = select(advisory_cover.c.covered_id).where(advisory_cover.c.advisory_id.in_(numbers))
+    faults = select(func.coalesce(advisory.c.fault_id, advisory.c.id))
+    return sorted({*numbers, *c.scalars(faults.where(advisory.c.id.in_(covered)))})
+
+
+def _has_findings(c: Connection, numbers: Collection[int]) -> bool:
+    query = select(finding.c.component_id).where(finding.c.advisory_id.in_(numbers)).limit(1)
+    return c.scalar(query) is not None
+
+
+def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:
+    """The components that have any of these, by scope, name and version; without duplicates."""
+    packages: dict[int, list[tuple[int, str, str]]] = {}
+    rows: dict[int, Any] = {}
+    for batch in batches(sorted(faults)):
+        query = (
+            select(
+                component,
+                scope.c.name.label("scope"),
+                finding.c.state,
+                finding.c.fixed,
+                finding.c.reason,
+                finding.c.severity,
+            )
+            .select_from(finding)
+            .join(component, component.c.id == finding.c.component_id)
+            .join(scope, scope.c.id == component.c.scope_id)
+            .where(finding.c.advisory_id.in_(batch))
+        )
+        rows |= {row.id: row for row in c.execute(query)}
+    for batch in batches(sorted(rows)):
+        held = (
+            select(
+                component_package.c.component_id,
+                package_version.c.id,
+                package_version.c.name,
+                package_version.c.version,
+            )
+            .join(package_version, package_version.c.id == component_package.c.package_version_id)
+            .where(component_package.c.component_id.in_(batch))
+            .order_by(package_version.c.name, package_version.c.version, package_version.c.id)
+        )
+        for number, *package in c.execute(held):
+            packages.setdefault(number, []).append((package[0], package[1], package[2]))
+    found = [
+        BadComponent(
+            id=row.id,
+            scope_id=row.scope_id,
+            scope=row.scope,
+            name=row.name,
+            version=row.version,
+            key=bytes(row.key),
+            state=row.state,
+            fixed=row.fixed,
+            reason=row.reason,
+            severity=row.severity,
+            packages=tuple(packages.get(row.id, ())),
+        )
+        for row in rows.values()
+    ]
+    return sorted(found, key=lambda one: (one.scope, one.name, one.key, one.version))
+
+
+def list_running(c: Connection, components: Collection[int]) -> dict[HoldingImage, set[int]]:
+    """The images that run and hold any of these, each with those that it holds."""
+    places: dict[tuple[int, int], set[int]] = {}
+    for batch in batches(sorted(components)):
+        query = select(standing_component).where(standing_component.c.component_id.in_(batch))
+        for row in c.execute(query):
+            places.setdefault((row.set_id, row.scope_id), set()).add(row.component_id)
+    found: dict[HoldingImage, set[int]] = {}
+    for batch in batches(sorted({set_id for set_id, _ in places})):
+        alive = (
+            select(run_image.c.manifest_id)
+            .join(run, run.c.run_image_id == run_image.c.id)
+            .where(run.c.until.is_(None))
+        )
+        query_images = (
+            select(manifest.c.id, manifest.c.set_id, distro.c.scope_id)
+            .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+            .where(manifest.c.set_id.in_(batch), manifest.c.id.in_(alive))
+        )
+        for number, set_id, scope_id in c.execute(query_images):
+            # A set without a distribution stands under the scope of nowhere.
+            held = places.get((set_id, scope_id)) if scope_id is not None else None
+            if held is None and scope_id is None:
+                held = next((many for (one, _), many in places.items() if one == set_id), None)
+            if held:
+                found[HoldingImage(number, set_id, scope_id)] = held
+    return found
+
+
+def list_run_images(c: Connection, images: Collection[int]) -> dict[int, list[int]]:
+    """The names under which runtimes run each of these images now."""
+    found: dict[int, list[int]] = {}
+    for batch in batches(sorted(images)):
+        query = (
+            select(run_image.c.manifest_id, run_image.c.id)
+            .join(run, run.c.run_image_id == run_image.c.id)
+            .where(run.c.until.is_(None), run_image.c.manifest_id.in_(batch))
+            .distinct()
+        )
+        for number, name in c.execute(query):
+            found.setdefault(number, []).append(name)
+    return found
+
+
+def count_unknown(c: Connection) -> int:
+    """How many images run of which the packages are not known; each name never met is one."""
+    alive = select(run.c.run_image_id).where(run.c.until.is_(None))
+    query = (
+        select(func.count(func.distinct(func.coalesce(run_image.c.manifest_id, -run_image.c.id))))
+        .outerjoin(manifest, manifest.c.id == run_image.c.manifest_id)
+        .where(manifest.c.set_id.is_(None), run_image.c.id.in_(alive))
+    )
+    return int(c.execute(query).scalar_one())
+
+
+def list_holding(
+    c: Connection, components: Mapping[int, BadComponent], *, limit: int
+) -> dict[HoldingImage, set[int]]:
+    """Some images that hold any of these, each with those of them it was found by; at most ``limit``."""
+    found: dict[HoldingImage, set[int]] = {}
+    for one in components.values():
+        if len(found) >= limit:
+            break
+        numbers = [number for number, *_ in one.packages]
+        for batch in batches(numbers):
+            query = (
+                select(manifest.c.id, manifest.c.set_id, distro.c.scope_id)
+                .join(package_set_chunk, package_set_chunk.c.set_id == manifest.c.set_id)
+                .join(
+                    package_chunk_member,
+                    package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+                )
+                .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+                .where(package_chunk_member.c.package_version_id.in_(batch))
+                .limit(limit)
+            )
+            if "/" in one.scope:
+                query = query.where(distro.c.scope_id == one.scope_id)
+            for number, set_id, scope_id in c.execute(query):
+                found.setdefault(HoldingImage(number, set_id, scope_id), set()).add(one.id)
+    return found
