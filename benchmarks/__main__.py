@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import contents, debmonitor, lineage, planning, questions, registering, sync
+from benchmarks import (
+    contents,
+    debmonitor,
+    drawing,
+    lineage,
+    planning,
+    questions,
+    registering,
+    sync,
+)
 
 
 def main() -> None:
@@ -14,7 +23,8 @@ def main() -> None:
     parser.add_argument(
         "questions",
         nargs="*",
-        help="questions, lineage, planning, registering, debmonitor, sync, contents; default all",
+        help="questions, lineage, planning, drawing, registering, debmonitor, sync, contents;"
+        " default all",
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
@@ -22,6 +32,7 @@ def main() -> None:
         "questions": lambda: questions.run(sizes),
         "lineage": lambda: lineage.run(sizes),
         "planning": lambda: planning.run(sizes),
+        "drawing": drawing.run,
         "registering": registering.run,
         "debmonitor": debmonitor.run,
         "sync": sync.run,

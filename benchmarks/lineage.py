@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.filling import NOW, borrow, in_batches
 from benchmarks.questions import measure, measure_with_processor
-from imagecatalog.catalog.lineage import ancestry, edges_of, find_children
+from imagecatalog.catalog.lineage import ancestry, find_children
+from imagecatalog.catalog.weighing import weigh_all
 from imagecatalog.planning.ancestry import lineage
 from imagecatalog.store import lookups
 from imagecatalog.store.engine import Catalog, Connection
@@ -29,7 +30,7 @@ _BARE_DOWN = (
 
 
 def fill_bare(path: Path, catalog: Catalog, size: int) -> sqlite3.Connection:
-    """The edges alone, child and parent, with an index each way."""
+    """The edges alone, weighed anew: child and parent, with an index each way."""
     db = sqlite3.connect(path)
     db.executescript(
         "CREATE TABLE edge (child INTEGER PRIMARY KEY, parent INTEGER);"
@@ -39,7 +40,11 @@ def fill_bare(path: Path, catalog: Catalog, size: int) -> sqlite3.Connection:
         for numbers in in_batches(range(1, size + 1), 10_000):
             db.executemany(
                 "INSERT INTO edge VALUES (?, ?)",
-                [(child, edges[0].parent) for child, edges in edges_of(c, numbers).items()],
+                [
+                    (child, one.edges[0].parent)
+                    for child, one in weigh_all(c, numbers).items()
+                    if one.edges
+                ],
             )
     return db
 
@@ -61,7 +66,7 @@ def run(sizes: list[int]) -> None:
             began = time.process_time()
             bare = fill_bare(Path(folder, "bare.sqlite"), catalog, size)
             linked = time.process_time() - began
-            print(f"\n{size:,} images, all bases found in {linked:.1f} s of processor time")
+            print(f"\n{size:,} images, all weighed in {linked:.1f} s of processor time")
             chance = random.Random(2)
             anyone = [chance.randrange(1, size + 1) for _ in range(200)]
             with catalog.read() as c:

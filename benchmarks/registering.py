@@ -137,8 +137,8 @@ def _over_http(url: str) -> Iterator[Way]:
         config.write_text(
             '[apt.sources]\n"debian 12" = ["deb https://apt.example.org/debian bookworm main"]\n'
         )
-        serve = [*command, "--config", str(config), "serve", "--port", "0", "--no-jobs"]
-        with serve(serve) as (port, used):
+        words = [*command, "--config", str(config), "serve", "--port", "0", "--no-jobs"]
+        with serve(words) as (port, used):
             mine = threading.local()
 
             def act(number: int) -> None:
