@@ -8,7 +8,7 @@ from datetime import datetime
 from tests_store import NOON, PutImage, digest
 
 from imagecatalog.catalog import ingest, timeline
-from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.packages import Package
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.domain.second_opinions import ForeignReport, FoundPackage, Statement
 from imagecatalog.store.engine import Connection
@@ -47,11 +47,17 @@ def report(
     )
 
 
-def push(c: Connection, put_image: PutImage, *names: str, host: str = HOST) -> dict[str, int]:
+def push(
+    c: Connection,
+    put_image: PutImage,
+    *names: str,
+    host: str = HOST,
+    packages: Sequence[Package] = (),
+) -> dict[str, int]:
     """Put images, each the only one of a repository that a registry has."""
     numbers = {}
     for name in names:
-        numbers[name] = put_image(c, name)
+        numbers[name] = put_image(c, name, packages)
         ingest.record_repository(
             c, f"{host}/{name}", {"1": numbers[name]}, [numbers[name]], [], now=NOON
         )
@@ -68,8 +74,3 @@ def run(c: Connection, names: Sequence[str], *, at: datetime, host: str = HOST) 
         for name in names
     ]  # fmt: skip
     timeline.observe(c, "north", containers, at=at)
-
-
-def named(text: str) -> Digest:
-    """The digest of an image that was pushed by this name."""
-    return digest(text)

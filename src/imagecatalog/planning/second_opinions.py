@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from imagecatalog.domain.findings import SEVERITIES, Finding, ImageFindings, State
 from imagecatalog.domain.second_opinions import (
     Difference,
@@ -29,22 +31,29 @@ _AFFECTED: frozenset[State] = frozenset({"fix-out", "no-fix", "wont-fix"})
 _UNDECIDED: frozenset[State] = frozenset({"undetermined", "unknown"})
 
 
+class _Word(Struct, frozen=True):
+    """What is kept of Clair on one image."""
+
+    held: HeldImage | None
+    found: list[FoundPackage]
+    remarks: tuple[Remark, ...]
+
+
 def image_opinions(
     c: Connection, ours: ImageFindings, *, now: datetime
 ) -> tuple[ImageOpinion, ...]:
     """What other judges say of an image beside what we found: nothing, or Clair's word."""
-    if clair.get_server(c) is None:
+    server = clair.get_server(c)
+    if server is None:
         return ()
-    number = lookups.resolve(c, ours.digest)
-    opinion = second_opinion(c, number, now=now)
-    if opinion is None:
-        return ()
+    word = _read(c, lookups.resolve(c, ours.digest))
+    doubt = ours.unknown[0] if ours.unknown else None
     return (
         ImageOpinion(
             image=ours.image,
             digest=ours.digest,
-            opinion=opinion,
-            differences=compare(c, number, ours.items),
+            opinion=_opinion(server, word, now),
+            differences=_list_differences(word, ours.items, doubt),
         ),
     )
 
@@ -52,16 +61,33 @@ def image_opinions(
 def second_opinion(c: Connection, number: int, *, now: datetime) -> Opinion | None:
     """What Clair says of an image, worst first; None where no Clair was ever asked."""
     server = clair.get_server(c)
-    if server is None:
-        return None
+    return None if server is None else _opinion(server, _read(c, number), now)
+
+
+def compare(c: Connection, number: int, ours: Iterable[Finding]) -> tuple[Difference, ...]:
+    """Where Clair and we differ about an image, by package and advisory.
+
+    None where Clair's report was never read: then it has no word that could differ. What is
+    suppressed here counts as what it is: a fault that somebody explained.
+    """
+    return _list_differences(_read(c, number), ours, None)
+
+
+def _read(c: Connection, number: int) -> _Word:
     held = next(iter(clair.list_held(c, [number])), None)
+    if held is None:
+        return _Word(None, [], ())
+    return _Word(held, list(clair.list_found(c, number)), list_remarks(c, number))
+
+
+def _opinion(server: ServerRow, word: _Word, now: datetime) -> Opinion:
     return Opinion(
         source="clair",
-        unknown=_explain_silence(server, held, now),
+        unknown=_explain_silence(server, word.held, now),
         updated=server.updated,
-        reported=None if held is None else held.reported,
-        packages=len(clair.list_found(c, number)),
-        remarks=list_remarks(c, number),
+        reported=None if word.held is None else word.held.reported,
+        packages=len(word.found),
+        remarks=word.remarks,
     )
 
 
@@ -78,19 +104,14 @@ def list_remarks(c: Connection, number: int) -> tuple[Remark, ...]:
     return tuple(remarks)
 
 
-def compare(c: Connection, number: int, ours: Iterable[Finding]) -> tuple[Difference, ...]:
-    """Where Clair and we differ about an image, by package and advisory.
-
-    None where Clair's report was never read: then it has no word that could differ. What is
-    suppressed here counts as what it is: a fault that somebody explained.
-    """
-    held = next(iter(clair.list_held(c, [number])), None)
-    if held is None or held.reported is None:
+def _list_differences(
+    word: _Word, ours: Iterable[Finding], doubt: str | None
+) -> tuple[Difference, ...]:
+    """As ``compare``; ``doubt`` is why our own word is not whole, where it is not."""
+    if word.held is None or word.held.reported is None:
         return ()
-    found = list(clair.list_found(c, number))
-    remarks = list_remarks(c, number)
     said: dict[tuple[str, str], Remark] = {}
-    for remark in remarks:
+    for remark in word.remarks:
         package = _usual_name(remark.type, remark.package)
         said.update(((name, package), remark) for name in remark.names)
     differences = []
@@ -100,7 +121,7 @@ def compare(c: Connection, number: int, ours: Iterable[Finding]) -> tuple[Differ
         keys = [(name, package) for name in (finding.advisory, *finding.aliases)]
         matches = [said[key] for key in keys if key in said]
         met.update(matches)
-        differences += _compare(finding, matches, found)
+        differences += _compare(finding, matches, word.found)
     differences += [
         Difference(
             advisory=remark.advisory,
@@ -108,9 +129,9 @@ def compare(c: Connection, number: int, ours: Iterable[Finding]) -> tuple[Differ
             ours=None,
             fixed=None,
             clair=remark,
-            why=_explain_only_clair(remark, found),
+            why=_explain_only_clair(remark, word.found) or (doubt and f"here: {doubt}"),
         )
-        for remark in remarks
+        for remark in word.remarks
         if remark not in met
     ]
     return tuple(sorted(differences, key=lambda one: (one.package, one.advisory)))
@@ -155,7 +176,7 @@ def _remark(claims: Sequence[ClaimRow]) -> Remark:
         severity=statement.severity,
         fixed=statement.fixed,
         updater=statement.updater,
-        layer=layers[0] if layers else None,
+        layer=str(layers[0]) if layers else None,
         urgency=statement.urgency,
     )
 
