@@ -35,7 +35,7 @@ _END = b"PK\5\6"
 _POM = re.compile(r"META-INF/maven/[^/]+/[^/]+/pom\.properties")
 _FOLDER = re.compile(r"META-INF/maven/([^/]+)/([^/]+)/pom\.xml")
 _MANIFEST = "META-INF/MANIFEST.MF"
-_FILE_NAME = re.compile(r"(.+?)-([0-9][A-Za-z0-9.+_-]*)\.[jwe]ar")
+_FILE_NAME = re.compile(r"(.+?)-([0-9][A-Za-z0-9.+_~-]*)\.[a-z]+")
 _TITLES = ("Bundle-SymbolicName", "Implementation-Title", "Automatic-Module-Name")
 _VERSIONS = ("Bundle-Version", "Implementation-Version", "Specification-Version")
 
