@@ -19,8 +19,10 @@ MEMBER_LIMIT = 64 << 20
 DEPTH_LIMIT = 64
 _CHUNK = 1 << 20
 
-# Every alternative takes at least one byte and never gives it back: linear on any input.
-_MARK = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]|,', re.DOTALL)
+# What leads to a mark is taken and never given back: linear on any input.
+_LEAD = rb'(?:[^"\[\]{}%s]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}%s])'
+_BRACKET = re.compile(_LEAD % (b"", b""), re.DOTALL)
+_MARK = re.compile(_LEAD % (b",", b","), re.DOTALL)
 _KEY = re.compile(rb'\s*+("(?:[^"\\]++|\\.)*+")\s*+:', re.DOTALL)
 _decode_key = msgspec.json.Decoder(str).decode
 
@@ -34,13 +36,13 @@ def read_members(
     for a member over ``limit`` bytes, and ``TooDeep``.
     """
     reader = _Reader(stream, where, limit)
-    if reader.next_mark() != b"{":
+    if reader.next_mark(_MARK) != b"{":
         raise BadDocument(where, "it is not a JSON object")
     if reader.cut():
         raise BadDocument(where, "it is not a JSON object")
     depth = 0
     while True:
-        mark = reader.next_mark()
+        mark = reader.next_mark(_BRACKET if depth else _MARK)
         if mark in _OPENING:
             depth += 1
             if depth > DEPTH_LIMIT:
@@ -59,42 +61,36 @@ _OPENING, _CLOSING, _ENDING = (b"{", b"["), (b"}", b"]"), (b"}", b"]", b",")
 
 
 class _Reader:
-    """Finds brackets, commas and strings, and cuts off what lies before the last of them."""
+    """Finds brackets and commas that are in no string, and cuts off what lies before the last."""
 
     def __init__(self, stream: BinaryIO, where: str, limit: int) -> None:
         self._stream, self._where, self._limit = stream, where, limit
         self._buffer = stream.read(_CHUNK).lstrip()
-        self._start = self._end = 0
+        self._from = self._start = self._end = 0
 
-    def next_mark(self) -> bytes:
-        while True:
-            found = _MARK.search(self._buffer, self._end)
-            is_whole = found is not None and found.end() < len(self._buffer)
-            more = b"" if is_whole else self._stream.read(self._step())
-            if not more:
-                break
-            # What ends with the buffer may go on in the next one.
-            self._end = found.start() if found else len(self._buffer)
-            self._buffer += more
-            if len(self._buffer) > self._limit + 2 * _CHUNK:
-                raise TooLarge(
-                    self._where, f"one of its members is larger than {self._limit} bytes"
-                )
-        if found is None:
-            raise Truncated(self._where, "it ends within a member")
-        self._start, self._end = found.span()
-        return self._buffer[self._start : self._start + 1]
-
-    def _step(self) -> int:
-        """As much again as there is: a long string is then not looked through time and again."""
-        room = self._limit + 2 * _CHUNK + 1 - len(self._buffer)
-        return max(_CHUNK, min(len(self._buffer), room))
+    def next_mark(self, pattern: re.Pattern[bytes]) -> bytes:
+        while (found := pattern.match(self._buffer, self._end)) is None:
+            self._read_on()
+        self._start, self._end = found.span(1)
+        return found[1]
 
     def cut(self) -> bytes:
-        before = self._buffer[: self._start]
-        self._buffer = self._buffer[self._end :]
-        self._end = 0
+        before = self._buffer[self._from : self._start]
+        self._from = self._end
         return before
+
+    def _read_on(self) -> None:
+        """Have as much again: what is long is then not looked through time and again."""
+        kept = self._buffer[self._from :]
+        room = self._limit + 2 * _CHUNK + 1 - len(kept)
+        more = self._stream.read(max(_CHUNK, min(len(kept), room)))
+        if not more:
+            raise Truncated(self._where, "it ends within a member")
+        self._end -= self._from
+        self._from = 0
+        self._buffer = kept + more
+        if len(self._buffer) > self._limit + 2 * _CHUNK:
+            raise TooLarge(self._where, f"one of its members is larger than {self._limit} bytes")
 
 
 def _split(member: bytes, where: str) -> tuple[str, bytes]:
