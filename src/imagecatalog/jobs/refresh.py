@@ -74,6 +74,7 @@ def refresh(
 
 
 def list_feeds(settings: Settings) -> list[str]:
-    """The feeds that the settings do not switch off; Clair where one is configured."""
+    """The feeds that the settings do not switch off; Clair and VEX where they are configured."""
+    wanting = {"clair": settings.clair is None, "vex": not list_sources(settings)}
     names = [name for name in FEEDS if settings.feeds.get(name) is not False]
-    return [name for name in names if name != "clair" or settings.clair is not None]
+    return [name for name in names if not wanting.get(name)]
