@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from feed_site import serve_feeds
 
 from imagecatalog.config import Settings, load_settings
 from imagecatalog.errors import ConfigError
@@ -182,6 +183,23 @@ def test_an_archive_is_a_folder(
     assert len(ask(catalog, file.as_uri()).failed) == 1
     assert sorted(said(catalog)) == names
     assert not (tmp_path.parent / "b.json").exists()
+
+
+def test_an_archive_on_a_server_is_fetched_when_it_changed(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "vex.zip").write_bytes(zipped(FILES))
+    with serve_feeds(tmp_path) as site:
+        address = f"{site.url}vex.zip"
+        assert ask(catalog, address).failed == ()
+        assert ask(catalog, address).done == ("vex: unchanged",)
+        (tmp_path / "vex.zip").write_bytes(zipped({"x/a.json": write("CVE-2026-8")}))
+        assert ask(catalog, address).done == ("vex: 1 documents, 2 changed",)
+        assert said(catalog) == {"vex.zip/x/a.json": ["CVE-2026-8"]}
+        (tmp_path / "vex.zip").unlink()
+        assert len(ask(catalog, address).failed) == 1
+        assert [status for _, status in site.asked] == [200, 304, 200, 404]
+    assert said(catalog) == {"vex.zip/x/a.json": ["CVE-2026-8"]}
 
 
 def test_several_sources_are_one_feed(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
