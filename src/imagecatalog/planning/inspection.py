@@ -111,7 +111,8 @@ def _periods(c: Connection, numbers: list[int]) -> tuple[TagPeriod, ...]:
 def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
     if judged.report is not None:
         return list_told(c, [judged.report])[judged.report]
-    return updates.list_updates(c, [judged.pair])[judged.pair] if judged.pair else ()
+    own = updates.list_updates(c, [judged.pair])[judged.pair] if judged.pair else ()
+    return (*own, *judged.fixes)
 
 
 def _packages_of(

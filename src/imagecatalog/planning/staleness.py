@@ -219,7 +219,9 @@ def _describe(
     reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()
     told = list_told(c, reports)
     pending = {
-        item.number: by_pair[item.judged.pair] for item in shown if item.judged.pair in by_pair
+        item.number: (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes)
+        for item in shown
+        if with_updates and item.number
     }
     paths = lineage.list_base_paths(c, {item.number for item in shown if item.number})
     names = images.best_names(c, {base for path in paths.values() for base in path})

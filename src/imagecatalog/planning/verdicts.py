@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from imagecatalog.domain.answers import Verdict
+from imagecatalog.domain.answers import Update, Verdict
+from imagecatalog.planning.risks import weigh_findings
 from imagecatalog.planning.told import judge_told
 from imagecatalog.store import apt, judgements, packages, runs, updates
 from imagecatalog.store.engine import Connection
@@ -32,6 +33,8 @@ class JudgedImage(Struct, frozen=True):
     """The same of its base's line."""
     report: int | None = None
     """What DebMonitor's clients told of it, where that counts."""
+    fixes: tuple[Update, ...] = ()
+    """What advisories ask for beside what apt would bring."""
 
 
 class Running(Struct):
@@ -85,6 +88,11 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
         if verdict.status == "current" and (row.newer or row.newer_base):
             verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
+    verdicts = {number: one.verdict for number, one in judged.items()}
+    for number, weighed in weigh_findings(c, rows, verdicts, now=now).items():
+        judged[number] = structs.replace(
+            judged[number], verdict=weighed.verdict, fixes=weighed.updates
+        )
     unknown = {
         number: one.verdict for number, one in judged.items() if one.verdict.status == "unknown"
     }

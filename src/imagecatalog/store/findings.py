@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    or_,
     select,
     true,
     tuple_,
@@ -39,6 +40,7 @@ from imagecatalog.store.schema import (
     package_set_chunk,
     run,
     run_image,
+    scope,
     standing,
     standing_component,
     unjudged,
@@ -239,12 +241,11 @@ def _add_up(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Standing]:
     by_scope: dict[int, list[int]] = {}
     for scope_id, set_id in sorted(pairs):
         by_scope.setdefault(scope_id, []).append(set_id)
-    languages = sorted(put_scopes(c, LANGUAGES).values()) if pairs else []
     nothing = Standing(0, 0, 0, None, 0)
     found = dict.fromkeys(pairs, nothing)
     for scope_id, sets in by_scope.items():
         for batch in batches(sets, 200):
-            for row in c.execute(_sums([scope_id, *languages], batch)):
+            for row in c.execute(_sums(scope_id, batch)):
                 set_id, fixable, unfixed, undetermined, severity, known = row
                 found[scope_id, set_id] = Standing(
                     fixable, unfixed, undetermined, SEVERITIES[severity], known
@@ -252,7 +253,8 @@ def _add_up(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Standing]:
     return found
 
 
-def _sums(scopes: Sequence[int], sets: Sequence[int]) -> Select[Any]:
+def _sums(scope_id: int, sets: Sequence[int]) -> Select[Any]:
+    languages = select(scope.c.id).where(scope.c.name.in_(LANGUAGES))
     is_fixable = and_(finding.c.state == "fix-out", finding.c.severity != _NEGLIGIBLE)
     kind = case((is_fixable, 0), (finding.c.state == "undetermined", 2), else_=1)
     fault = (
@@ -271,7 +273,7 @@ def _sums(scopes: Sequence[int], sets: Sequence[int]) -> Select[Any]:
         .join(finding, finding.c.component_id == component.c.id)
         .where(
             package_set_chunk.c.set_id.in_(sets),
-            component.c.scope_id.in_(scopes),
+            or_(component.c.scope_id == scope_id, component.c.scope_id.in_(languages)),
             finding.c.counted.is_(True),
         )
         .group_by(package_set_chunk.c.set_id, finding.c.advisory_id)

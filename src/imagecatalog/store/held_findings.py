@@ -261,12 +261,11 @@ def _list_notices(c: Connection, advisories: Collection[int]) -> dict[int, set[s
 
 def list_spoken(c: Connection, scopes: Collection[str]) -> frozenset[str]:
     """Those of the scopes of which any feed tells anything."""
-    numbers = find_scopes(c, scopes)
-    return frozenset(
-        name
-        for name, number in numbers.items()
-        if c.scalar(select(affected.c.id).where(affected.c.scope_id == number).limit(1)) is not None
+    told = select(affected.c.id).where(affected.c.scope_id == scope.c.id).limit(1)
+    query = select(scope.c.name).where(
+        scope.c.name.in_(sorted(scopes)), told.scalar_subquery().is_not(None)
     )
+    return frozenset(c.scalars(query)) if scopes else frozenset()
 
 
 def count_waiting(c: Connection, set_id: int, scope_id: int | None) -> int:

@@ -49,6 +49,8 @@ class JudgeableImage(Struct, frozen=True):
     """Its packages are a list that somebody told, and were not read from its layers."""
     told_problem: str | None
     """What of that list was not understood."""
+    scope_id: int | None = None
+    """The scope of its distribution; None where it has none."""
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -74,6 +76,7 @@ _JUDGEABLE: Select[Any] = (
         succession.c.base,
         manifest.c.inventory_id.is_not(None),
         inventory.c.problem,
+        distro.c.scope_id,
     )
     .outerjoin(inventory, inventory.c.id == manifest.c.inventory_id)
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
@@ -125,10 +128,15 @@ def has_debian(set_id: ColumnElement[int]) -> Exists:
     )
 
 
-def list_kinds(c: Connection, sets: Collection[int]) -> dict[int, tuple[str, ...]]:
-    """The types of packages in those of these sets that have none of Debian's, sorted."""
+def list_kinds(
+    c: Connection, sets: Collection[int], *, with_debian: bool = False
+) -> dict[int, tuple[str, ...]]:
+    """The types of packages in each of these sets, sorted; as a rule of those without Debian's alone."""
     kinds: dict[int, set[str]] = {}
     for batch in batches(set(sets)):
+        chosen = select(package_set.c.id).where(package_set.c.id.in_(batch))
+        if not with_debian:
+            chosen = chosen.where(~has_debian(package_set.c.id))
         rows = c.execute(
             select(package_set_chunk.c.set_id, package_version.c.type)
             .join(
@@ -138,13 +146,7 @@ def list_kinds(c: Connection, sets: Collection[int]) -> dict[int, tuple[str, ...
             .join(
                 package_version, package_version.c.id == package_chunk_member.c.package_version_id
             )
-            .where(
-                package_set_chunk.c.set_id.in_(
-                    select(package_set.c.id).where(
-                        package_set.c.id.in_(batch), ~has_debian(package_set.c.id)
-                    )
-                )
-            )
+            .where(package_set_chunk.c.set_id.in_(chosen))
             .distinct()
         )
         for number, kind in rows:
