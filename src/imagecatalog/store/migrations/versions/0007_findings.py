@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from imagecatalog.store.migrations.clair_tables import make_clair
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -518,7 +520,7 @@ def upgrade() -> None:
     _turn_covers()
     _turn_affected()
     _keep_edges()
-    _make_clair()
+    make_clair()
 
 
 def _turn_covers() -> None:
@@ -670,196 +672,6 @@ def _note_contents() -> None:
         comment="package versions that the distribution they are installed on did not build",
         sqlite_with_rowid=False,
     )
-
-
-def _make_clair() -> None:
-    """Make the tables of Clair as one more source."""
-    op.create_table(
-        "clair_notice",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("name", sa.Text(), nullable=False, comment="the notification's UUID"),
-        sa.Column("received", sa.BigInteger(), nullable=False, comment="when Clair told us of it"),
-        sa.Column(
-            "due", sa.BigInteger(), nullable=False, comment="from when on it is to be fetched"
-        ),
-        sa.Column("tries", sa.Integer(), nullable=False, comment="how often that failed"),
-        sa.Column("problem", sa.Text(), nullable=True, comment="why it failed last"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_clair_notice")),
-        sa.UniqueConstraint("name", name=op.f("uq_clair_notice_name")),
-        comment="a notification of Clair's that waits to be fetched",
-    )
-    op.create_table(
-        "clair_package",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="of all that follows"),
-        sa.Column("type", sa.Text(), nullable=False, comment="purl type, or empty"),
-        sa.Column("name", sa.Text(), nullable=False, comment="binary package"),
-        sa.Column("version", sa.Text(), nullable=False, comment="its version"),
-        sa.Column("arch", sa.Text(), nullable=False, comment="architecture, or empty"),
-        sa.Column("source", sa.Text(), nullable=False, comment="source package"),
-        sa.Column("source_version", sa.Text(), nullable=False, comment="its version"),
-        sa.Column(
-            "distro", sa.Text(), nullable=False, comment="ID and version, or empty: not recognised"
-        ),
-        sa.Column("origin", sa.Text(), nullable=False, comment="repositories and module, or empty"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_clair_package")),
-        sa.UniqueConstraint("digest", name=op.f("uq_clair_package_digest")),
-        comment="a package version as Clair finds it, stored once",
-    )
-    op.create_table(
-        "clair_server",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("url", sa.Text(), nullable=False, comment="as configured"),
-        sa.Column(
-            "index_state",
-            sa.Text(),
-            nullable=True,
-            comment="its indexer's; another one means: index anew",
-        ),
-        sa.Column(
-            "updates",
-            sa.Text(),
-            nullable=True,
-            comment="fingerprint of its last updates; null: it never updated",
-        ),
-        sa.Column("updated", sa.BigInteger(), nullable=True, comment="the newest of them"),
-        sa.Column("checked", sa.BigInteger(), nullable=True, comment="when it last answered"),
-        sa.Column(
-            "problem_code",
-            sa.Text(),
-            nullable=True,
-            comment="why it could not be asked; null: it answered",
-        ),
-        sa.Column("problem_reason", sa.Text(), nullable=True, comment="the same as a sentence"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_clair_server")),
-        sa.UniqueConstraint("url", name=op.f("uq_clair_server_url")),
-        comment="a Clair as it last answered",
-    )
-    op.create_table(
-        "clair_statement",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="of all that follows"),
-        sa.Column(
-            "updater", sa.Text(), nullable=False, comment="which of Clair's updaters says so"
-        ),
-        sa.Column("name", sa.Text(), nullable=False, comment="what Clair calls the fault"),
-        sa.Column("names", sa.Text(), nullable=False, comment="CVE-…, GHSA-… of it; JSON list"),
-        sa.Column("package", sa.Text(), nullable=False, comment="what it is about"),
-        sa.Column(
-            "severity",
-            sa.SmallInteger(),
-            nullable=False,
-            comment="0 unknown, 1 negligible … 5 critical",
-        ),
-        sa.Column("urgency", sa.Text(), nullable=True, comment="the updater's own word"),
-        sa.Column(
-            "fixed",
-            sa.Text(),
-            nullable=True,
-            comment="first version without it; null: Clair knows none",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_clair_statement")),
-        sa.UniqueConstraint("digest", name=op.f("uq_clair_statement_digest")),
-        comment="what Clair holds of a fault in a package, stored once",
-    )
-    _make_clair_links()
-
-
-def _make_clair_links() -> None:
-    """Make the tables that refer to those."""
-    op.create_table(
-        "clair_claim",
-        sa.Column("package_id", _ID, nullable=False, comment="what has the fault"),
-        sa.Column("statement_id", _ID, nullable=False, comment="the fault"),
-        sa.ForeignKeyConstraint(
-            ["package_id"], ["clair_package.id"], name=op.f("fk_clair_claim_package_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["statement_id"], ["clair_statement.id"], name=op.f("fk_clair_claim_statement_id")
-        ),
-        sa.PrimaryKeyConstraint("package_id", "statement_id", name=op.f("pk_clair_claim")),
-        comment="what Clair holds a package version to have; of every image that holds it",
-        sqlite_with_rowid=False,
-    )
-    op.create_index(
-        op.f("ix_clair_claim_statement_id"), "clair_claim", ["statement_id"], unique=False
-    )
-    op.create_table(
-        "clair_found",
-        sa.Column("manifest_id", _ID, nullable=False, comment="the image"),
-        sa.Column("package_id", _ID, nullable=False, comment="what is in it"),
-        sa.Column("layer_id", _ID, nullable=True, comment="which layer brought it; null: not told"),
-        sa.ForeignKeyConstraint(["layer_id"], ["layer.id"], name=op.f("fk_clair_found_layer_id")),
-        sa.ForeignKeyConstraint(
-            ["manifest_id"], ["manifest.id"], name=op.f("fk_clair_found_manifest_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["package_id"], ["clair_package.id"], name=op.f("fk_clair_found_package_id")
-        ),
-        sa.PrimaryKeyConstraint("manifest_id", "package_id", name=op.f("pk_clair_found")),
-        comment="what Clair finds installed in an image",
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_clair_found_package_id"), "clair_found", ["package_id"], unique=False)
-    op.create_table(
-        "clair_image",
-        sa.Column("manifest_id", _ID, nullable=False, comment="the image"),
-        sa.Column("server_id", _ID, nullable=False, comment="who was handed it"),
-        sa.Column(
-            "index_state",
-            sa.Text(),
-            nullable=True,
-            comment="the indexer's when it was indexed; null: it is not",
-        ),
-        sa.Column("indexed", sa.BigInteger(), nullable=True, comment="when"),
-        sa.Column(
-            "updates",
-            sa.Text(),
-            nullable=True,
-            comment="which updates its report rests on; null: read it anew",
-        ),
-        sa.Column(
-            "reported", sa.BigInteger(), nullable=True, comment="when its report was last read"
-        ),
-        sa.Column(
-            "unread",
-            sa.Integer(),
-            nullable=False,
-            comment="members of the report not understood",
-        ),
-        sa.Column(
-            "wanted", sa.BigInteger(), nullable=False, comment="when it was last wanted there"
-        ),
-        sa.Column(
-            "tried",
-            sa.BigInteger(),
-            nullable=True,
-            comment="when handing it over or reading last failed",
-        ),
-        sa.Column(
-            "taken",
-            sa.BigInteger(),
-            nullable=True,
-            comment="since when a job is at it; null: none is",
-        ),
-        sa.Column(
-            "problem_code",
-            sa.Text(),
-            nullable=True,
-            comment="why Clair says nothing of it; null: it does",
-        ),
-        sa.Column("problem_reason", sa.Text(), nullable=True, comment="the same as a sentence"),
-        sa.ForeignKeyConstraint(
-            ["manifest_id"], ["manifest.id"], name=op.f("fk_clair_image_manifest_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["server_id"], ["clair_server.id"], name=op.f("fk_clair_image_server_id")
-        ),
-        sa.PrimaryKeyConstraint("manifest_id", name=op.f("pk_clair_image")),
-        comment="an image that Clair was handed, or could not be",
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_clair_image_server_id"), "clair_image", ["server_id"], unique=False)
 
 
 def _make_debmonitor() -> None:
