@@ -109,7 +109,7 @@ def fields(statement: VexStatement) -> dict[str, str]:
         ),
         ("pkg:oci/trivy", {"repository": "trivy"}),
         (
-            "pkg:oci/trivy?repository_url=index.docker.io/aquasec/trivy",
+            f"pkg:oci/trivy?repository_url=index.{DEFAULT_REGISTRY}/aquasec/trivy",
             {"repository": f"{DEFAULT_REGISTRY}/aquasec/trivy"},
         ),
         ("pkg:docker/team/app@1.0", {"repository": f"{DEFAULT_REGISTRY}/team/app", "tag": "1.0"}),
