@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Column, Connection, Dialect, Table, TypeDecorator
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -47,9 +47,94 @@ def _upsert(
     return statement.returning(*returned) if returned else statement
 
 
+class _ArrayInsert:
+    """Inserts rows into PostgreSQL by an array for each column, leaving out those that are there.
+
+    So the text is the same for any number of rows, and both driver and server have read it already:
+    row by row, or by a text as long as the rows are many, it took twice the time.
+    """
+
+    def __init__(
+        self, dialect: Dialect, table: Table, names: Sequence[str], returned: Sequence[Column[Any]]
+    ) -> None:
+        quote = dialect.identifier_preparer.quote
+        columns = [table.c[name] for name in names]
+        self._packers = [(column.name, _packer(column, dialect)) for column in columns]
+        self._readers = [_reader(column, dialect) for column in returned]
+        arrays = ", ".join(f"%s::{_name_type(column, dialect)}[]" for column in columns)
+        into = f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))})"
+        self._text = " ".join((into, "SELECT * FROM unnest(", arrays, ") ON CONFLICT DO NOTHING"))
+        if returned:
+            self._text += " RETURNING " + ", ".join(quote(column.name) for column in returned)
+
+    def __call__(self, c: Connection, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        """Insert rows; what is asked for of the new ones."""
+        arrays = [
+            write_array([row[name] if pack is None else pack(row[name]) for row in rows])
+            for name, pack in self._packers
+        ]
+        answer = c.exec_driver_sql(self._text, tuple(arrays))
+        if not any(self._readers):
+            return list(answer) if self._readers else []
+        return [
+            tuple(
+                part if read is None else read(part)
+                for part, read in zip(row, self._readers, strict=True)
+            )
+            for row in answer
+        ]
+
+
+def _packer(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    kind = column.type
+    if isinstance(kind, TypeDecorator):
+        return lambda value: kind.process_bind_param(value, dialect)
+    return None
+
+
+def _reader(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    kind = column.type
+    if isinstance(kind, TypeDecorator):
+        return lambda value: kind.process_result_value(value, dialect)
+    return None
+
+
+def _name_type(column: Column[Any], dialect: Dialect) -> str:
+    """What PostgreSQL calls its type, without the order of its texts: an array has none."""
+    return column.type.compile(dialect).partition(" COLLATE ")[0]
+
+
+def write_array(values: Iterable[Any]) -> str:
+    """As PostgreSQL reads arrays; its driver writes them more slowly."""
+    return f"{{{','.join(map(_write_element, values))}}}"
+
+
+def _write_element(value: Any) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"'
+        case bytes() | bytearray() | memoryview():
+            return f'"\\\\x{value.hex()}"'
+    return str(value)
+
+
+@lru_cache(maxsize=1000)
+def _array_insert(
+    dialect: Dialect, table: Table, names: tuple[str, ...], returned: tuple[Column[Any], ...]
+) -> _ArrayInsert:
+    return _ArrayInsert(dialect, table, names, returned)
+
+
 def insert_new(c: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, leaving out those that are there already."""
-    if rows:
+    if not rows:
+        return
+    if c.dialect.name == "postgresql":
+        _array_insert(c.dialect, table, tuple(rows[0]), ())(c, rows)
+    else:
         c.execute(_insert_new(c.dialect.name, table, ()), rows)
 
 
@@ -59,6 +144,8 @@ def insert_returning(
     """Insert rows, leaving out those that are there already; these columns of the new ones."""
     if not rows:
         return []
+    if c.dialect.name == "postgresql":
+        return _array_insert(c.dialect, table, tuple(rows[0]), columns)(c, rows)
     return list(c.execute(_insert_new(c.dialect.name, table, columns), rows))
 
 
@@ -70,7 +157,7 @@ def insert_pairs(c: Connection, table: Table, rows: Sequence[tuple[int, int]]) -
     into = f"INSERT INTO {table.name} ({first}, {second})"
     if c.dialect.name == "postgresql":
         values = "SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
-        columns: Any = tuple(map(list, zip(*rows, strict=True)))
+        columns: Any = tuple(map(write_array, zip(*rows, strict=True)))
     else:
         values, columns = "VALUES (?, ?)", rows
     c.exec_driver_sql(f"{into} {values} ON CONFLICT DO NOTHING", columns)
