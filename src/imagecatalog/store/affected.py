@@ -7,12 +7,20 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange
 from imagecatalog.domain.scopes import type_of
 from imagecatalog.store.dialect import batches
-from imagecatalog.store.schema import advisory, advisory_alias, advisory_cover, affected, scope
+from imagecatalog.store.schema import (
+    advisory,
+    advisory_alias,
+    advisory_cover,
+    affected,
+    exploited,
+    ruling,
+    scope,
+)
 from imagecatalog.versions import sort_key
 
 
@@ -162,6 +170,39 @@ def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ..
                 if sort_key(kind, span.after) < key <= sort_key(kind, span.up_to):
                     found.setdefault(span, set()).add(name)
     return {span: tuple(sorted(names)) for span, names in found.items()}
+
+
+class Rated(Struct, frozen=True):
+    """How bad a fault is: the rank of its severity, and whether it is known to be exploited."""
+
+    severity: int
+    is_exploited: bool
+
+
+def rate_faults(c: Connection, names: Collection[str]) -> dict[str, Rated]:
+    """How bad these faults are where they are held, else anywhere; unknown names are left out."""
+    known = (
+        select(func.coalesce(advisory.c.fault_id, advisory.c.id).label("fault"))
+        .join(exploited, exploited.c.advisory_id == advisory.c.id)
+        .distinct()
+        .subquery()
+    )
+    found = {}
+    for batch in batches(sorted(names)):
+        query = (
+            select(
+                advisory.c.name,
+                func.coalesce(func.max(ruling.c.severity), func.max(advisory.c.severity), 0),
+                func.count(known.c.fault),
+            )
+            .outerjoin(ruling, ruling.c.advisory_id == advisory.c.id)
+            .outerjoin(known, known.c.fault == func.coalesce(advisory.c.fault_id, advisory.c.id))
+            .where(advisory.c.name.in_(batch))
+            .group_by(advisory.c.name)
+        )
+        for name, severity, many in c.execute(query):
+            found[name] = Rated(severity, many > 0)
+    return found
 
 
 def list_faults(

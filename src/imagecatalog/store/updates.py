@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 
 from imagecatalog.domain.answers import Update
+from imagecatalog.domain.findings import SEVERITIES, Severity
 from imagecatalog.domain.packages import Package
-from imagecatalog.store.affected import Span, list_fixed, scope_of_origin
+from imagecatalog.store.affected import Rated, Span, list_fixed, rate_faults, scope_of_origin
 from imagecatalog.store.dialect import batches, insert_returning, upsert
 from imagecatalog.store.packages import list_chunks, list_held
 from imagecatalog.store.schema import (
@@ -409,6 +410,7 @@ def _describe(c: Connection, rows: Sequence[tuple[int, Any]]) -> dict[int, dict[
         for _, row in rows
     ]
     fixed = list_fixed(c, spans)
+    rated = rate_faults(c, {name for names in fixed.values() for name in names})
     items: dict[int, dict[int, Update]] = {}
     for (setup_id, row), span in zip(rows, spans, strict=True):
         items.setdefault(setup_id, {})[row.id] = Update(
@@ -422,5 +424,11 @@ def _describe(c: Connection, rows: Sequence[tuple[int, Any]]) -> dict[int, dict[
             origin=row.origin or "",
             since=row.since,
             advisories=fixed.get(span, ()),
+            severity=_worst(rated[name] for name in fixed.get(span, ())),
+            exploited=any(rated[name].is_exploited for name in fixed.get(span, ())),
         )
     return items
+
+
+def _worst(rated: Iterable[Rated]) -> Severity | None:
+    return SEVERITIES[max((one.severity for one in rated), default=0)]
