@@ -22,6 +22,14 @@ _DULL = (
     "var/lib/apt/",
     "var/lib/dpkg/info/",
 )
+_UNREAD = {
+    "/.pnp.cjs": "packages that Yarn keeps in archives are not looked into",
+    "/.pnp.js": "packages that Yarn keeps in archives are not looked into",
+    "/conda-meta/history": "packages of Conda are not read",
+    "/vendor/composer/installed.json": "packages of Composer (PHP) are not read",
+    ".deps.json": "packages of .NET are not read",
+}
+"""Ends of paths that say that there are packages which nobody here reads."""
 _STORED = re.compile(
     r"(?:.*/)?(?:store/v\d+/files/[0-9a-f]{2}/[0-9a-f]+|\.bun/install/cache/.+/package\.json)"
 )
@@ -63,11 +71,16 @@ def is_stored(path: str) -> bool:
     return _STORED.fullmatch(path) is not None
 
 
+def find_unread(path: str) -> str | None:
+    """Why what a file at this path tells of is not known, if it tells of packages that are not read."""
+    return next((why for end, why in _UNREAD.items() if f"/{path}".endswith(end)), None)
+
+
 def may_tell(path: str) -> bool:
     """Whether the file at this path tells of a package, or may be a program that does."""
     if is_dull(path):
         return False
-    if find_kind(path):
+    if find_kind(path) or find_unread(path):
         return True
     folder, _, name = path.rpartition("/")
     is_program = "." not in name or folder.rpartition("/")[2] in _PROGRAMS

@@ -24,7 +24,7 @@ from imagecatalog.formats.installed import (
     Language,
     find_language,
 )
-from imagecatalog.formats.language_files import hides_packages, is_dull, is_stored
+from imagecatalog.formats.language_files import find_unread, hides_packages, is_dull, is_stored
 from imagecatalog.formats.node_modules import parse_package
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
@@ -192,8 +192,8 @@ class _Sieve:
         if member.type == b"5" or is_dull(path):
             return None
         language = find_language(path)
-        if not language and is_stored(path):
-            return self._read_stored(path, member)
+        if not language and (is_stored(path) or find_unread(path)):
+            return self._read_beside(path, member)
         if not language and not hides_packages(path):
             is_program = member.mode & 0o111 and member.type == b"0" and not member.sparse
             return self._look_into(path, member) if is_program else None
@@ -208,8 +208,11 @@ class _Sieve:
         data = self._archive.read_part(member, language.limit)
         return LayerEntry(path, "file", database=language.parse(data, path))
 
-    def _read_stored(self, path: str, member: Member) -> LayerEntry | None:
-        """A file that is kept for hard links to it, if it is of a package."""
+    def _read_beside(self, path: str, member: Member) -> LayerEntry | None:
+        """A file of packages that are not read; or one kept for hard links, if it is of a package."""
+        if why := find_unread(path):
+            problem = PackageDatabase((), problem=f"{path}: {why}")
+            return LayerEntry(path, "file", database=problem)
         if member.type != b"0" or member.sparse or member.size > self._limits.file:
             return None
         head = self._archive.read_part(member, 1)

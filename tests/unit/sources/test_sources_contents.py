@@ -302,6 +302,15 @@ NOT_READ = "language-package-not-read"
             {f"{SITE}/a.dist-info/METADATA": "Name: a\n"},
             (f"{SITE}/a.dist-info/METADATA", NOT_READ, "'a' has no version"),
         ),
+        *(
+            ({path: "{}"}, (path, NOT_READ, reason))
+            for path, reason in {
+                "app/.pnp.cjs": "packages that Yarn keeps in archives are not looked into",
+                "srv/vendor/composer/installed.json": "packages of Composer (PHP) are not read",
+                "app/web.deps.json": "packages of .NET are not read",
+                "srv/conda/conda-meta/history": "packages of Conda are not read",
+            }.items()
+        ),
         (
             {"var/lib/rpm/Packages": "x"},
             (
@@ -332,6 +341,18 @@ def test_what_is_not_read_beside_debian_packages_is_told_and_makes_nothing_unkno
     assert problems(registry.read(BASE, files, {".wh.srv": "", ".wh.app": "", ".wh.var": ""})) == (
         [problem] if problem[0].startswith("usr/") else []
     )
+
+
+def test_an_image_of_packages_that_nobody_reads_is_unknown(registry):
+    contents = registry.read({"app/web.deps.json": "{}", "app/web": "x"})
+    assert contents.unknown == Unknown(
+        "package-database-broken", "app/web.deps.json: packages of .NET are not read"
+    )
+    brought = {
+        "var/lib/dpkg/info/web.list": "/usr/lib/web.deps.json\n",
+        "usr/lib/web.deps.json": "{}",
+    }
+    assert registry.read(BASE | brought).problems == ()
 
 
 def test_of_many_problems_the_first_are_told(registry):
