@@ -304,6 +304,8 @@ class DatabaseLocked(DatabaseError):
 class DatabaseConflict(DatabaseLocked):
     """Two processes that write at the same moment waited for each other; one may try again."""
 
+    code = "database-conflict"
+
 
 class NotADatabase(DatabaseError):
     """The file is something else."""
