@@ -42,6 +42,7 @@ _DISTRO_TYPES = {
 }
 _DISTRO_IDS = {
     "amzn": "amazon",
+    "mariner": "azurelinux",
     "opensuse-leap": "opensuse",
     "opensuse-tumbleweed": "opensuse",
     "rhel": "redhat",
@@ -118,7 +119,8 @@ UBUNTU_RELEASES = {
     "24.04": "noble",
     "26.04": "resolute",
 }
-_MAJOR_ONLY = frozenset({"almalinux", "centos", "redhat", "rocky"})
+_MAJOR_ONLY = frozenset({"almalinux", "azurelinux", "centos", "redhat", "rocky"})
+_SUSE = re.compile(r"\b(\d+)(?:\.(\d+)| SP(\d+))?(?![\d.])")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,63}")
 _PYPI_RUNS = re.compile(r"[-_.]+")
 _REBUILD = re.compile(r"\+b[0-9]+$")
@@ -140,6 +142,8 @@ def scope_of(distro: Distro | None, derived: Mapping[str, str] | None = None) ->
         if derived and written in derived:
             os_id, _, release = derived[written].partition(" ")
             return _make(os_id, release or distro.codename or distro.version_id)
+    if distro.id == "opensuse-tumbleweed":
+        return _make(distro.id, "tumbleweed")
     by_codename = distro.id in {"debian", "ubuntu"} and distro.codename
     return _make(distro.id, distro.codename if by_codename else distro.version_id)
 
@@ -179,7 +183,19 @@ def scope_of_ecosystem(ecosystem: str) -> str:
     elif os_id == "redhat":
         found = re.search(r"enterprise_linux:(\d+)", release)
         release = found[1] if found else ""
+    elif os_id in {"opensuse", "suse"}:
+        release = _shorten_suse(release)
+    elif os_id == "openeuler":
+        release = release.removesuffix("-LTS")
     return _make(os_id, release)
+
+
+def _shorten_suse(product: str) -> str:
+    """``Leap 15.5`` and ``Linux Enterprise Server 15 SP5-LTSS`` as os-release writes them: 15.5."""
+    if product == "Tumbleweed":
+        return "tumbleweed"
+    found = _SUSE.search(product)
+    return ".".join(filter(None, found.groups())) if found else ""
 
 
 def ecosystem_of(scope: str) -> str | None:
