@@ -167,7 +167,7 @@ def test_what_is_not_there_is_3(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
     assert main(["sync", "--database", "c.db"]) == 2
     assert main(["record", "--database", "c.db"]) == 2
-    assert main(["refresh", "osv", "--database", "c.db"]) == 2
+    assert main(["refresh", "nonsense", "--database", "c.db"]) == 2
     assert "known: apt" in capsys.readouterr().err
 
 
