@@ -19,7 +19,7 @@ from imagecatalog.store.engine import Connection
 from imagecatalog.store.rulings import Name
 from imagecatalog.store.shelf import Shelf
 
-_NAMES = 50
+_NAMES = 20
 _COMPONENTS = 500
 """Judged in one statement: what is in memory then is bounded."""
 _ADVISORIES = 1000

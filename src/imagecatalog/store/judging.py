@@ -10,17 +10,20 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Delete,
+    FromClause,
     Select,
     and_,
     bindparam,
     case,
     delete,
+    exists,
     func,
+    not_,
     or_,
     select,
-    tuple_,
 )
 
 from imagecatalog.store.dialect import insert
@@ -57,67 +60,84 @@ def judge(c: Connection, components: Collection[int], advisories: Collection[int
     return changed + c.execute(writing, values).rowcount > 0
 
 
-def _hits(about: bool) -> Select[Any]:
-    """The state of each component as to each advisory that it is affected by.
+_INVALID = func.substr(component.c.key, 1, 1) == b"\x00"
+"""An invalid version is in no place of the order: what is said of some versions alone says nothing of
+it, and it is not spared."""
 
-    An invalid version is in no place of the order: what is said of some versions alone says nothing
-    of it, and it is not spared.
-    """
-    invalid = func.substr(component.c.key, 1, 1) == b"\x00"
-    limited = or_(ruling.c.low_key.is_not(None), ruling.c.high_key.is_not(None))
-    nowhere = and_(invalid, limited)
+
+def _applies(row: FromClause) -> ColumnElement[bool]:
+    """Whether a ruling is on the component's package, and says of that version that it is affected."""
     inside = and_(
-        or_(ruling.c.low_key.is_(None), ruling.c.low_key <= component.c.key),
+        or_(row.c.low_key.is_(None), row.c.low_key <= component.c.key),
         or_(
-            ruling.c.high_key.is_(None),
-            component.c.key < ruling.c.high_key,
-            and_(ruling.c.high_inclusive, component.c.key == ruling.c.high_key),
+            row.c.high_key.is_(None),
+            component.c.key < row.c.high_key,
+            and_(row.c.high_inclusive, component.c.key == row.c.high_key),
         ),
     )
-    place = func.row_number().over(
-        partition_by=(component.c.id, ruling.c.advisory_id),
-        order_by=(case((nowhere, 1), else_=0), ruling.c.place),
+    return and_(
+        row.c.scope_id == component.c.scope_id,
+        row.c.name == component.c.name,
+        row.c.state != "not-affected",
+        or_(_INVALID, inside),
+    )
+
+
+def _says_nothing(row: FromClause) -> ColumnElement[bool]:
+    """Whether it is of some versions alone, and the component's is none of the order."""
+    return and_(_INVALID, or_(row.c.low_key.is_not(None), row.c.high_key.is_not(None)))
+
+
+def _hits(about: bool) -> Select[Any]:
+    """The state of each component as to each advisory that it is affected by."""
+    nowhere, other = _says_nothing(ruling), ruling.alias("other")
+    # Nearly all have one range, so this is seldom asked.
+    better = exists().where(
+        other.c.advisory_id == ruling.c.advisory_id,
+        _applies(other),
+        or_(
+            and_(nowhere, not_(_says_nothing(other))),
+            and_(
+                other.c.place < ruling.c.place,
+                or_(nowhere, not_(_says_nothing(other))),
+            ),
+        ),
     )
     query = (
         select(
-            component.c.id.label("component_id"),
+            component.c.id,
             ruling.c.advisory_id,
-            case((nowhere, "undetermined"), else_=ruling.c.state).label("state"),
-            case((nowhere, None), else_=ruling.c.fixed).label("fixed"),
-            case((nowhere, "invalid-version"), else_=ruling.c.reason).label("reason"),
+            case((nowhere, "undetermined"), else_=ruling.c.state),
+            case((nowhere, None), else_=ruling.c.fixed),
+            case((nowhere, "invalid-version"), else_=ruling.c.reason),
             ruling.c.severity,
             ruling.c.urgency,
             ruling.c.feed,
             ruling.c.counted,
-            place.label("place"),
         )
-        .join(
-            ruling,
-            and_(ruling.c.scope_id == component.c.scope_id, ruling.c.name == component.c.name),
-        )
+        .join(ruling, _applies(ruling))
         .where(
             component.c.id.in_(bindparam("ids", expanding=True)),
-            ruling.c.state != "not-affected",
-            or_(invalid, inside),
+            or_(and_(ruling.c.place == 0, not_(_INVALID)), not_(better)),
         )
     )
     if about:
         query = query.where(ruling.c.advisory_id.in_(bindparam("about", expanding=True)))
-    hit = query.subquery()
-    return select(*(hit.c[name] for name in _COLUMNS)).where(hit.c.place == 1)
+    return query
 
 
 def _gone(about: bool) -> Delete:
-    key = tuple_(finding.c.component_id, finding.c.advisory_id)
-    there = select(finding.c.component_id, finding.c.advisory_id).where(
-        finding.c.component_id.in_(bindparam("ids", expanding=True))
+    still = exists().where(
+        component.c.id == finding.c.component_id,
+        ruling.c.advisory_id == finding.c.advisory_id,
+        _applies(ruling),
+    )
+    query = delete(finding).where(
+        finding.c.component_id.in_(bindparam("ids", expanding=True)), not_(still)
     )
     if about:
-        there = there.where(finding.c.advisory_id.in_(bindparam("about", expanding=True)))
-    hit = _hits(about).subquery()
-    return delete(finding).where(
-        key.in_(there.except_(select(hit.c.component_id, hit.c.advisory_id)))
-    )
+        query = query.where(finding.c.advisory_id.in_(bindparam("about", expanding=True)))
+    return query
 
 
 _STATEMENTS = {about: (_hits(about), _gone(about)) for about in (False, True)}
