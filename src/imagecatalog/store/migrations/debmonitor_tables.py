@@ -10,6 +10,12 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def make_debmonitor() -> None:
     """Make the tables, and the columns of what runs."""
+    _make_reports()
+    _make_pushes()
+    _extend_runs()
+
+
+def _make_reports() -> None:
     op.create_table(
         "debmonitor_report",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
@@ -48,6 +54,9 @@ def make_debmonitor() -> None:
         ["manifest_id"],
         unique=False,
     )
+
+
+def _make_pushes() -> None:
     op.create_table(
         "debmonitor_push",
         sa.Column("server", sa.Text(), nullable=False, comment="address of a DebMonitor"),
@@ -59,6 +68,9 @@ def make_debmonitor() -> None:
         comment="what a DebMonitor was told last, so that only what changed is told again",
         sqlite_with_rowid=False,
     )
+
+
+def _extend_runs() -> None:
     op.add_column(
         "cluster",
         sa.Column(
