@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from clair_house import push, run
 from clair_peer import Peer, answering
 from tests_store import NOON, PutImage, digest
 
-from imagecatalog.config import ClairSetting, RegistrySetting, Settings
+from imagecatalog.cli.diagnose import diagnose
+from imagecatalog.config import FEEDS, ClairSetting, RegistrySetting, Settings
 from imagecatalog.domain.second_opinions import Opinion
 from imagecatalog.errors import ConfigError
 from imagecatalog.formats.jwt import read_token
 from imagecatalog.jobs import clair as job
-from imagecatalog.jobs import clair_round
+from imagecatalog.jobs import clair_round, schedule
 from imagecatalog.jobs.clair import has_notices
 from imagecatalog.jobs.refresh import list_feeds, refresh
 from imagecatalog.jobs.report import Report
@@ -416,6 +419,36 @@ def test_pages_without_end(house: House, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "more than 5 pages" in failure.message
 
 
+def test_a_server_looks_soon_when_it_was_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "_LOOK_EVERY", 0.05)
+    house.push("app")
+    house.now = schedule.utc_now()
+    feeds = dict.fromkeys((name for name in FEEDS if name != "clair"), False)
+    settings = msgspec.structs.replace(house.settings(), registries=(), feeds=feeds)
+    scheduler = schedule.Scheduler(house.catalog, settings)
+    scheduler.start()
+    try:
+        _wait_for(lambda: house.peer.count("GET /matcher/api/v1/internal") == 1)
+        house.peer.notifications[NOTICE] = [[digest("app")]]
+        house.tell()
+        _wait_for(lambda: not house.peer.notifications)
+    finally:
+        scheduler.stop()
+    with house.catalog.read() as c:
+        jobs = [item.name for item in health.list_health(c) if item.kind == "job"]
+    assert "clair" in jobs
+    assert "refresh" not in jobs, "no other feed is wanted"
+
+
+def _wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 # --- the configuration ----------------------------------------------------------------------------
 
 
@@ -426,6 +459,20 @@ def test_without_a_clair_there_is_nothing_to_refresh(catalog: Catalog) -> None:
     setting = ClairSetting(url="http://127.0.0.1:1")
     assert "clair" in list_feeds(Settings(clair=setting))
     assert "clair" not in list_feeds(Settings(clair=setting, feeds={"clair": False}))
+
+
+def test_doctor_asks_clair(house: House, catalog_url: str) -> None:
+    settings = msgspec.structs.replace(house.settings(), database=catalog_url, registries=())
+
+    def ask() -> tuple[bool, str]:
+        (found,) = [one for one in diagnose(settings, NOON) if one.subject.startswith("clair ")]
+        return found.is_well, found.message
+
+    assert ask() == (True, "answers; it last updated 2026-11-20 10:00 UTC")
+    house.peer.updates = {}
+    assert ask() == (False, "answers, and has never updated")
+    house.peer.odd = _refuse("/", 401)
+    assert not ask()[0]
 
 
 def test_a_clair_that_is_configured_no_more_is_forgotten(house: House) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from imagecatalog.config import ClusterSetting, RegistrySetting, Settings
+from imagecatalog.config import ClairSetting, ClusterSetting, RegistrySetting, Settings
 from imagecatalog.errors import CatalogError, UsageError, hide_secrets
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
@@ -27,7 +27,7 @@ class Finding(Struct, frozen=True):
 
 
 def diagnose(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """The configuration, the database and what it knows, keyrings, registries, clusters."""
+    """The configuration, the database and what it knows, keyrings, registries, clusters, Clair."""
     yield Finding(
         "configuration", True, settings.config_file or "no file, flags and environment alone"
     )
@@ -38,6 +38,8 @@ def diagnose(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _try(f"registry {registry.url}", partial(_ask_registry, registry, settings))
     for cluster in settings.clusters:
         yield _try(f"cluster {cluster.name}", partial(_ask_cluster, cluster))
+    if settings.clair is not None:
+        yield _try(f"clair {settings.clair.url}", partial(_ask_clair, settings.clair, now))
 
 
 def _try(subject: str, look: Callable[[], str]) -> Finding:
@@ -98,3 +100,18 @@ def _ask_cluster(cluster: ClusterSetting) -> str:
 
     first = next(list_running(cluster), None)
     return "answers and lists its pods" if first else "answers, and lists no running pod"
+
+
+def _ask_clair(setting: ClairSetting, now: datetime) -> str:
+    from imagecatalog.sources.clair import Clair
+
+    clair = Clair(setting, now=lambda: now)
+    try:
+        clair.index_state()
+        updates = clair.updates()
+    finally:
+        clair.close()
+    if not updates.fingerprint:
+        raise UsageError("answers, and has never updated", hint="its log tells why")
+    newest = updates.newest
+    return f"answers; it last updated {newest:%Y-%m-%d %H:%M} UTC" if newest else "answers"

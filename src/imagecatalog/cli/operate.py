@@ -210,7 +210,8 @@ def demo(invocation: Invocation, directory: Path, host: str, port: int, *, no_se
 def doctor(invocation: Invocation) -> int:
     """Check the set-up, and say what to do where it is not well.
 
-    Asks the database, every registry and every cluster of the configuration; changes nothing.
+    Asks the database, every registry, every cluster and the Clair of the configuration; changes
+    nothing.
     """
     from imagecatalog.cli.diagnose import diagnose
     from imagecatalog.cli.layouts import show_findings
