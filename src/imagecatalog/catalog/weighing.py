@@ -20,7 +20,7 @@ _ALL = 1 << 40
 
 
 def settle(c: Connection, most: int = _SETTLED) -> bool:
-    """Weigh anew what the oldest changes touch; whether others are left. The transaction's last act.
+    """Weigh anew what the oldest changes touch; whether others may be left. The transaction's last act.
 
     An image's edges depend on what is told of it by any of its names, on which images the digests
     told mean, on who else has which layers, and, since children inherit labels, on what its base
@@ -29,9 +29,10 @@ def settle(c: Connection, most: int = _SETTLED) -> bool:
     changes = edges.take_changes(c, most)
     if not changes:
         return False
-    touched = edges.list_named(c, {one.digest for one in changes})
     spreading = {one.digest for one in changes if one.spreads}
-    subjects = lineage.list_subjects(c, edges.list_named(c, spreading)) if spreading else {}
+    touched = edges.list_named(c, spreading)
+    subjects = lineage.list_subjects(c, touched)
+    touched |= edges.list_named(c, {one.digest for one in changes} - spreading)
     names = spreading.union(*(subject.names for subject in subjects.values()))
     touched |= edges.list_named(c, lineage.list_claiming(c, names, _ALL))
     piles = [subject.chain for subject in subjects.values() if subject.chain is not None]
@@ -40,7 +41,7 @@ def settle(c: Connection, most: int = _SETTLED) -> bool:
         weighed = weigh_all(c, batch)
         edges.replace_edges(c, {n: weighed[n].edges if n in weighed else () for n in batch})
     edges.drop_changes(c, changes)
-    return not edges.is_settled(c)
+    return len(changes) == most
 
 
 def weigh_all(c: Connection, numbers: Collection[int]) -> dict[int, Weighed]:

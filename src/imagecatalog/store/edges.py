@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, bindparam, literal, select
+from sqlalchemy import Connection, Select, bindparam, literal, select, union_all
 
 from imagecatalog.domain.builds import Evidence, Role
 from imagecatalog.domain.refs import Digest
@@ -70,34 +70,39 @@ def forget_images(c: Connection, numbers: Collection[int]) -> None:
         c.execute(edge.delete().where(edge.c.child_id.in_(batch)))
 
 
+_FIRST = select(lineage_change.c.id).limit(1)
+_OLDEST = select(lineage_change).order_by(lineage_change.c.id).limit(bindparam("most"))
+_DROP = lineage_change.delete().where(lineage_change.c.id.in_(bindparam("numbers", expanding=True)))
+
+
 def is_settled(c: Connection) -> bool:
     """Whether no note waits, so that the edges kept are those that count."""
-    return c.scalar(select(lineage_change.c.id).limit(1)) is None
+    return c.scalar(_FIRST) is None
 
 
 def take_changes(c: Connection, most: int) -> list[Change]:
     """The oldest notes. Nobody else takes any until the transaction ends."""
-    if is_settled(c):
-        return []
-    lock_table(c, edge)
-    query = select(lineage_change).order_by(lineage_change.c.id).limit(most)
-    return [Change(*row) for row in c.execute(query)]
+    if c.dialect.name == "postgresql":
+        if is_settled(c):
+            return []
+        lock_table(c, edge)
+    return [Change(*row) for row in c.execute(_OLDEST, {"most": most})]
 
 
 def drop_changes(c: Connection, changes: Iterable[Change]) -> None:
     """Forget notes that were taken and settled."""
     for batch in batches(one.id for one in changes):
-        c.execute(lineage_change.delete().where(lineage_change.c.id.in_(batch)))
+        c.execute(_DROP, {"numbers": batch})
 
 
 _DIGESTS: Any = bindparam("digests", expanding=True)
 _NUMBERS: Any = bindparam("numbers", expanding=True)
-_BY_OWN = select(manifest.c.id).where(manifest.c.digest.in_(_DIGESTS))
-_BY_CONFIG = select(manifest.c.id).where(manifest.c.config_digest.in_(_DIGESTS))
-_BY_INDEX = (
+_NAMED = union_all(
+    select(manifest.c.id).where(manifest.c.digest.in_(_DIGESTS)),
+    select(manifest.c.id).where(manifest.c.config_digest.in_(_DIGESTS)),
     select(index_member.c.manifest_id)
     .join(manifest, manifest.c.id == index_member.c.index_id)
-    .where(manifest.c.digest.in_(_DIGESTS))
+    .where(manifest.c.digest.in_(_DIGESTS)),
 )
 
 
@@ -108,12 +113,11 @@ def list_named(c: Connection, digests: Iterable[Digest]) -> set[int]:
     """
     found: set[int] = set()
     for batch in batches(set(digests)):
-        for query in (_BY_OWN, _BY_CONFIG, _BY_INDEX):
-            found.update(c.scalars(query, {"digests": batch}))
+        found.update(c.scalars(_NAMED, {"digests": batch}))
     return found
 
 
-_WAITS = select(lineage_change.c.id).limit(1).scalar_subquery().label("waits")
+_WAITS = _FIRST.scalar_subquery().label("waits")
 """Asked beside whatever is read, so that to ask takes no statement of its own."""
 
 _EDGES: Select[Any] = (
