@@ -312,6 +312,7 @@ def list_claims(c: Connection, number: int) -> list[ClaimRow]:
         select(
             clair_package,
             layer.c.digest.label("layer"),
+            clair_statement.c.id.label("statement"),
             clair_statement.c.updater,
             clair_statement.c.name.label("fault"),
             clair_statement.c.names,
@@ -327,22 +328,16 @@ def list_claims(c: Connection, number: int) -> list[ClaimRow]:
         .where(clair_found.c.manifest_id == number)
         .order_by(clair_package.c.name, clair_statement.c.name, clair_package.c.id)
     )
-    return [
-        ClaimRow(
-            _package(row),
-            Statement(
-                updater=row.updater,
-                name=row.fault,
-                names=_NAMES.decode(row.names),
-                package=row.package,
-                severity=SEVERITIES[row.severity],
-                urgency=row.urgency,
-                fixed=row.fixed,
-            ),
-            row.layer,
-        )
-        for row in c.execute(query)
-    ]
+    packages: dict[int, FoundPackage] = {}
+    statements: dict[int, Statement] = {}
+    claims = []
+    for row in c.execute(query):
+        if row.id not in packages:
+            packages[row.id] = _package(row)
+        if row.statement not in statements:
+            statements[row.statement] = _statement(row)
+        claims.append(ClaimRow(packages[row.id], statements[row.statement], row.layer))
+    return claims
 
 
 def count_images(c: Connection) -> tuple[int, int]:
@@ -408,6 +403,18 @@ def _package(row: Any) -> FoundPackage:
         source_version=row.source_version,
         distro=row.distro,
         origin=row.origin,
+    )
+
+
+def _statement(row: Any) -> Statement:
+    return Statement(
+        updater=row.updater,
+        name=row.fault,
+        names=_NAMES.decode(row.names),
+        package=row.package,
+        severity=SEVERITIES[row.severity],
+        urgency=row.urgency,
+        fixed=row.fixed,
     )
 
 
