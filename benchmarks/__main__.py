@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks import (
+    advisories,
     contents,
     debmonitor,
     drawing,
@@ -23,13 +24,14 @@ def main() -> None:
     parser.add_argument(
         "questions",
         nargs="*",
-        help="questions, lineage, planning, drawing, registering, debmonitor, sync, contents;"
+        help="questions, advisories, lineage, planning, drawing, registering, debmonitor, sync, contents;"
         " default all",
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
     runs = {
         "questions": lambda: questions.run(sizes),
+        "advisories": lambda: advisories.run(sizes),
         "lineage": lambda: lineage.run(sizes),
         "planning": lambda: planning.run(sizes),
         "drawing": drawing.run,
