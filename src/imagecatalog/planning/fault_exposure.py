@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
-from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import SEVERITIES, Suppression
 from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.subjects import Subject
-from imagecatalog.store import exposed, held_findings, images, lookups, runs, suppressions
+from imagecatalog.store import exposed, held_findings, images, lookups, suppressions
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.exposed import BadComponent, HoldingImage
+from imagecatalog.store.exposed import BadComponent
 
 
 def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime) -> Exposure:
@@ -27,17 +26,14 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         if one.reason == "invalid-version"
     )
     running = exposed.list_running(c, bad)
-    others = exposed.list_holding(c, bad, limit=limit + 1 + len(running))
-    idle = {one: held for one, held in others.items() if one not in running}
+    alive = {one.id for one in running}
+    others = exposed.list_holding(c, bad, limit=limit + 1 + len(alive)) if limit else {}
+    idle = {one.id: tuple(sorted(held)) for one, held in others.items() if one.id not in alive}
     more = len(idle) > limit
     idle = dict(list(idle.items())[:limit])
-    places = _list_places(c, {one.id for one in running})
-    order = sorted(running, key=lambda one: (-_count(places.get(one.id, ())), one.id))
-    every = {one: running[one] for one in order} | idle
-    numbers = [one.id for one in every]
-    rows = lookups.list_images(c, numbers)
-    names = images.best_names(c, numbers)
+    every = {one.id: one.components for one in running} | idle
     why = _suppress(c, every, bad, faults, now)
+    packages = _Names(bad)
     facts = held_findings.list_facts(c, faults).values()
     return Exposure(
         id=subject.id,
@@ -48,17 +44,20 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         due=min((one.due for one in facts if one.due), default=None),
         epss=max((one.epss for one in facts if one.epss is not None), default=None),
         packages=_describe(bad.values(), {number for held in every.values() for number in held}),
-        images=tuple(
-            ExposedImage(
-                image=names.get(one.id, str(rows[one.id].digest)),
-                digest=str(rows[one.id].digest),
-                packages=_name(bad[number] for number in held),
-                running=places.get(one.id, ()),
-                suppressed=why.get(one.id),
-            )
-            for one, held in every.items()
+        images=(
+            *(
+                ExposedImage(
+                    image=one.name,
+                    digest=str(one.digest),
+                    packages=packages.of(one.components),
+                    running=one.places,
+                    suppressed=why.get(one.id),
+                )
+                for one in running
+            ),
+            *_describe_idle(c, idle, packages, why),
         ),
-        containers=sum(_count(many) for many in places.values()),
+        containers=sum(one.containers for one in running),
         more_images=more,
         unknown=exposed.count_unknown(c),
         undetermined=subject.undetermined + invalid,
@@ -72,26 +71,45 @@ def _worst(c: Connection, bad: Iterable[BadComponent], faults: Collection[int]) 
     return found or held_findings.rate(c, faults)
 
 
-def _list_places(c: Connection, numbers: Collection[int]) -> dict[int, tuple[Place, ...]]:
-    named = exposed.list_run_images(c, numbers)
-    found = runs.list_places(c, [one for many in named.values() for one in many])
-    return {
-        number: runs.join_places(place for one in many for place in found.get(one, ()))
-        for number, many in named.items()
-    }
+class _Names:
+    """Names of the bad packages of images; most images hold the same ones."""
+
+    def __init__(self, bad: Mapping[int, BadComponent]) -> None:
+        self._bad = bad
+        self._known: dict[tuple[int, ...], tuple[str, ...]] = {}
+
+    def of(self, components: tuple[int, ...]) -> tuple[str, ...]:
+        """Name and version of each, by name."""
+        if components not in self._known:
+            named = (self._bad[number].packages for number in components)
+            self._known[components] = tuple(
+                sorted({f"{name} {version}" for many in named for _, name, version in many})
+            )
+        return self._known[components]
 
 
-def _count(places: Iterable[Place]) -> int:
-    return sum(place.containers for place in places)
-
-
-def _name(bad: Iterable[BadComponent]) -> tuple[str, ...]:
-    return tuple(sorted({f"{name} {version}" for one in bad for _, name, version in one.packages}))
+def _describe_idle(
+    c: Connection,
+    idle: Mapping[int, tuple[int, ...]],
+    packages: _Names,
+    why: Mapping[int, Suppression],
+) -> Iterator[ExposedImage]:
+    rows = lookups.list_images(c, idle)
+    names = images.best_names(c, idle)
+    for number, held in idle.items():
+        digest = str(rows[number].digest)
+        yield ExposedImage(
+            image=names.get(number, digest),
+            digest=digest,
+            packages=packages.of(held),
+            running=(),
+            suppressed=why.get(number),
+        )
 
 
 def _suppress(
     c: Connection,
-    every: Mapping[HoldingImage, set[int]],
+    every: Mapping[int, tuple[int, ...]],
     bad: Mapping[int, BadComponent],
     faults: Collection[int],
     now: datetime,
@@ -100,19 +118,19 @@ def _suppress(
     if suppressions.list_spoken_of(c, now=now).isdisjoint(faults):
         return {}
     asked = {
-        one.id: [
+        image: [
             Held(
-                image=one.id,
+                image=image,
                 advisory=fault,
                 scope=bad[number].scope,
                 name=bad[number].name,
                 version=bad[number].version,
                 packages=tuple((name, version) for _, name, version in bad[number].packages),
             )
-            for number in sorted(held)
+            for number in held
             for fault in faults
         ]
-        for one, held in every.items()
+        for image, held in every.items()
     }
     why = suppressions_of(c, {held for many in asked.values() for held in many}, now=now)
     return {

@@ -8,12 +8,17 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
+from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
+from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.scopes import NOWHERE
 from imagecatalog.store.affected import is_named
 from imagecatalog.store.dialect import batches
+from imagecatalog.store.runs import join_places
 from imagecatalog.store.schema import (
     advisory,
     advisory_cover,
+    cluster,
     component,
     component_package,
     distro,
@@ -126,48 +131,93 @@ def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:
     return sorted(found, key=lambda one: (one.scope, one.name, one.key, one.version))
 
 
-def list_running(c: Connection, components: Collection[int]) -> dict[HoldingImage, set[int]]:
-    """The images that run and hold any of these, each with those that it holds."""
-    places: dict[tuple[int, int], set[int]] = {}
+class RunningImage(Struct, frozen=True):
+    """An image that runs and holds bad components, with where it does."""
+
+    id: int
+    digest: Digest
+    name: str
+    """By which most of its containers run it."""
+    components: tuple[int, ...]
+    places: tuple[Place, ...]
+    containers: int
+
+
+def list_running(c: Connection, components: Collection[int]) -> list[RunningImage]:
+    """The images that run and hold any of these: those with most containers first."""
+    holds = _list_standing(c, components)
+    if not holds:
+        return []
+    columns = (cluster.c.name, run.c.namespace, run.c.workload)
+    query = (
+        select(
+            manifest.c.id,
+            manifest.c.digest,
+            manifest.c.set_id,
+            distro.c.scope_id,
+            run_image.c.image,
+            *columns,
+            func.count(),
+        )
+        .select_from(run)
+        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .join(manifest, manifest.c.id == run_image.c.manifest_id)
+        .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(run.c.until.is_(None), manifest.c.set_id.is_not(None))
+        .group_by(
+            manifest.c.id,
+            manifest.c.digest,
+            manifest.c.set_id,
+            distro.c.scope_id,
+            run_image.c.image,
+            *columns,
+        )
+    )
+    found: dict[int, tuple[Digest, tuple[int, ...], list[tuple[str, Place]]]] = {}
+    for number, digest, set_id, scope_id, image, name, namespace, workload, many in c.execute(
+        query
+    ):
+        held = holds.get((scope_id, set_id)) or holds.get((None, set_id))
+        if held:
+            place = Place(cluster=name, namespace=namespace, workload=workload, containers=many)
+            found.setdefault(number, (digest, held, []))[2].append((image, place))
+    images = [
+        RunningImage(
+            id=number,
+            digest=digest,
+            name=_usual_name(places),
+            components=held,
+            places=join_places(place for _, place in places),
+            containers=sum(place.containers for _, place in places),
+        )
+        for number, (digest, held, places) in found.items()
+    ]
+    return sorted(images, key=lambda one: (-one.containers, one.id))
+
+
+def _usual_name(places: Collection[tuple[str, Place]]) -> str:
+    counts: dict[str, int] = {}
+    for name, place in places:
+        counts[name] = counts.get(name, 0) + place.containers
+    return max(counts, key=lambda name: (counts[name], name))
+
+
+def _list_standing(
+    c: Connection, components: Collection[int]
+) -> dict[tuple[int | None, int], tuple[int, ...]]:
+    """Which of the components each set that runs holds, by scope (None: of no distribution)."""
+    places: dict[tuple[int | None, int], list[int]] = {}
     for batch in batches(sorted(components)):
-        query = select(standing_component).where(standing_component.c.component_id.in_(batch))
-        for row in c.execute(query):
-            places.setdefault((row.set_id, row.scope_id), set()).add(row.component_id)
-    found: dict[HoldingImage, set[int]] = {}
-    for batch in batches(sorted({set_id for set_id, _ in places})):
-        alive = (
-            select(run_image.c.manifest_id)
-            .join(run, run.c.run_image_id == run_image.c.id)
-            .where(run.c.until.is_(None))
-        )
-        query_images = (
-            select(manifest.c.id, manifest.c.set_id, distro.c.scope_id)
-            .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-            .where(manifest.c.set_id.in_(batch), manifest.c.id.in_(alive))
-        )
-        for number, set_id, scope_id in c.execute(query_images):
-            # A set without a distribution stands under the scope of nowhere.
-            held = places.get((set_id, scope_id)) if scope_id is not None else None
-            if held is None and scope_id is None:
-                held = next((many for (one, _), many in places.items() if one == set_id), None)
-            if held:
-                found[HoldingImage(number, set_id, scope_id)] = held
-    return found
-
-
-def list_run_images(c: Connection, images: Collection[int]) -> dict[int, list[int]]:
-    """The names under which runtimes run each of these images now."""
-    found: dict[int, list[int]] = {}
-    for batch in batches(sorted(images)):
         query = (
-            select(run_image.c.manifest_id, run_image.c.id)
-            .join(run, run.c.run_image_id == run_image.c.id)
-            .where(run.c.until.is_(None), run_image.c.manifest_id.in_(batch))
-            .distinct()
+            select(standing_component, scope.c.name)
+            .join(scope, scope.c.id == standing_component.c.scope_id)
+            .where(standing_component.c.component_id.in_(batch))
         )
-        for number, name in c.execute(query):
-            found.setdefault(number, []).append(name)
-    return found
+        for number, scope_id, set_id, name in c.execute(query):
+            key = (None if name == NOWHERE else scope_id, set_id)
+            places.setdefault(key, []).append(number)
+    return {key: tuple(numbers) for key, numbers in places.items()}
 
 
 def count_unknown(c: Connection) -> int:
