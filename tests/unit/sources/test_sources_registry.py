@@ -510,6 +510,40 @@ def test_a_token_that_is_refused_is_renewed() -> None:
             tokens.valid.clear()
 
 
+def test_blobs_are_shared_with_a_token_that_was_just_given() -> None:
+    tokens = _Tokens(lambda number: {"token": f"t{number}", "expires_in": 300})
+    image = Digest.of(b"image")
+    path = f"/v2/a/manifests/{image}"
+    with _registry(tokens.routes({path: {}})) as (registry, server):
+        name = f"{server.host}/a"
+        for number in (1, 2):
+            assert registry.share_blobs(name, image) == (
+                f"{server.url}/v2/a/blobs/",
+                {"Authorization": f"Bearer t{number}"},
+            )
+
+
+def test_blobs_are_shared_by_password_or_without_any() -> None:
+    image = Digest.of(b"image")
+    path = f"/v2/a/manifests/{image}"
+    with _registry({path: _guarded({BASIC}, 'Basic realm="x"')}, credential=ME) as (
+        registry,
+        server,
+    ):
+        for _ in range(2):
+            headers = registry.share_blobs(f"{server.host}/a", image)[1]
+            assert headers == {"Authorization": BASIC}
+    with _registry({path: _json({})}) as (registry, server):
+        assert registry.share_blobs(f"{server.host}/a", image)[1] == {}
+        with pytest.raises(Missing):
+            registry.share_blobs(f"{server.host}/a", Digest.of(b"gone"))
+    with (
+        _registry({path: _guarded({BASIC}, 'Basic realm="x"')}) as (registry, server),
+        pytest.raises(AccessDenied),
+    ):
+        registry.share_blobs(f"{server.host}/a", image)
+
+
 @pytest.mark.parametrize(("expires_in", "seconds"), [(None, 54), (0, 54), (-5, 54), (300, 270)])
 def test_a_token_is_not_sent_when_it_ends(expires_in: int | None, seconds: int) -> None:
     now = 1000.0
