@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select, update
 
 from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.packages import Unknown
@@ -338,13 +338,6 @@ def list_claims(c: Connection, number: int) -> list[ClaimRow]:
             statements[row.statement] = _statement(row)
         claims.append(ClaimRow(packages[row.id], statements[row.statement], row.layer))
     return claims
-
-
-def count_images(c: Connection) -> tuple[int, int]:
-    """How many images Clair has indexed, and of how many its report was read."""
-    query = select(func.count(clair_image.c.index_state), func.count(clair_image.c.reported))
-    row = c.execute(query).one()
-    return row[0], row[1]
 
 
 def _put_found(
