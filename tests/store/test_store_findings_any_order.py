@@ -11,15 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from sqlalchemy import select
-from tests_store import NOON
+from tests_store import NOON, digest
 
 from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange, FeedPart, Rating
 from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.matching.match import match
-from imagecatalog.store import components, findings, images, packages
+from imagecatalog.store import components, findings, images, packages, schema
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.images import ImageFacts
+from imagecatalog.store.runs import put_cluster
 from imagecatalog.store.schema import advisory, component, finding, scope
 from imagecatalog.store.shelf import Shelf
 from imagecatalog.versions import key
@@ -132,6 +134,7 @@ def _live_through(c: Connection, history: Iterable[object]) -> None:
     match(c, now=NOON)
     expected = evaluate(told, held)
     assert _read(c) == expected
+    _check_standings(c)
     findings.mark_all(c)
     match(c, now=NOON)
     assert _read(c) == expected
@@ -142,6 +145,48 @@ def _install(c: Connection, shelf: Shelf, release: str, name: str, version: str)
     (set_id,) = packages.put_sets(c, shelf, [packages.PackageList((package,))])
     distro = images.put_distro(c, shelf, DISTROS[release])
     components.enrol(c, shelf, [(distro, set_id)])
+    _run(c, f"{release} {name} {version}", distro, set_id)
+
+
+def _run(c: Connection, name: str, distro: int, set_id: int) -> None:
+    """Have an image with these packages run."""
+    facts = ImageFacts(
+        digest=digest(name),
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        layers=(),
+        platform="linux/amd64",
+        distro_id=distro,
+        set_id=set_id,
+    )
+    images.put_images(c, Shelf(), [facts], now=NOON)
+    north, _ = put_cluster(c, "north")
+    number = c.scalar(select(schema.manifest.c.id).where(schema.manifest.c.digest == digest(name)))
+    known = select(schema.run_image.c.id).where(schema.run_image.c.manifest_id == number)
+    if c.scalar(known) is None:
+        c.execute(schema.run_image.insert().values(image=name, image_id="", manifest_id=number))
+        c.execute(
+            schema.run.insert().values(
+                cluster_id=north,
+                namespace="web",
+                workload="Deployment/app",
+                pod_name=name,
+                container="app",
+                kind="container",
+                run_image_id=c.scalar(known),
+                since=NOON,
+                seen=NOON,
+            )
+        )
+
+
+def _check_standings(c: Connection) -> None:
+    """What is kept of the sets that run is what is added up anew, and so are their components."""
+    members = select(schema.standing_component).order_by(*schema.standing_component.primary_key)
+    sums = select(schema.standing).order_by(schema.standing.c.scope_id, schema.standing.c.set_id)
+    kept = c.execute(sums).all(), c.execute(members).all()
+    c.execute(schema.standing.delete())
+    findings.keep_standings(c)
+    assert (c.execute(sums).all(), c.execute(members).all()) == kept
 
 
 def _write(content: Mapping[str, Part]) -> Iterable[FeedPart]:

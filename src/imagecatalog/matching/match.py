@@ -82,4 +82,4 @@ def _rule(c: Connection, names: Collection[Name]) -> set[int]:
 def _judge(c: Connection, numbers: Collection[int], advisories: Collection[int] = ()) -> None:
     for batch in batches(numbers, _COMPONENTS):
         if judging.judge(c, batch, advisories):
-            findings.drop_stale(c, batch)
+            findings.note_changed(c, batch)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, LargeBinary, func, select, type_coerce
 
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
 from imagecatalog.domain.refs import Digest
 from imagecatalog.domain.scopes import NOWHERE
 from imagecatalog.store.affected import is_named
-from imagecatalog.store.dialect import batches
+from imagecatalog.store.dialect import BATCH, batches
 from imagecatalog.store.runs import join_places
 from imagecatalog.store.schema import (
     advisory,
@@ -152,7 +152,7 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     query = (
         select(
             manifest.c.id,
-            manifest.c.digest,
+            type_coerce(manifest.c.digest, LargeBinary),
             manifest.c.set_id,
             distro.c.scope_id,
             run_image.c.image,
@@ -174,7 +174,10 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
             *columns,
         )
     )
-    found: dict[int, tuple[Digest, tuple[int, ...], list[tuple[str, Place]]]] = {}
+    sets = {set_id for _, set_id in holds}
+    if len(sets) <= BATCH:
+        query = query.where(manifest.c.set_id.in_(sorted(sets)))
+    found: dict[int, tuple[bytes, tuple[int, ...], list[tuple[str, Place]]]] = {}
     for number, digest, set_id, scope_id, image, name, namespace, workload, many in c.execute(
         query
     ):
@@ -185,10 +188,10 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     images = [
         RunningImage(
             id=number,
-            digest=digest,
+            digest=Digest.unpack(digest),
             name=_usual_name(places),
             components=held,
-            places=join_places(place for _, place in places),
+            places=_join(places),
             containers=sum(place.containers for _, place in places),
         )
         for number, (digest, held, places) in found.items()
@@ -196,7 +199,15 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     return sorted(images, key=lambda one: (-one.containers, one.id))
 
 
-def _usual_name(places: Collection[tuple[str, Place]]) -> str:
+def _join(places: Sequence[tuple[str, Place]]) -> tuple[Place, ...]:
+    if len(places) == 1:  # nearly always, and there may be thousands
+        return (places[0][1],)
+    return join_places(place for _, place in places)
+
+
+def _usual_name(places: Sequence[tuple[str, Place]]) -> str:
+    if len(places) == 1:
+        return places[0][0]
     counts: dict[str, int] = {}
     for name, place in places:
         counts[name] = counts.get(name, 0) + place.containers

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -51,6 +52,10 @@ Pair = tuple[int, int]
 """The id of a scope and that of a package set."""
 
 _NEGLIGIBLE = SEVERITIES.index("negligible")
+_FEW = 100
+"""Components of which each is followed to the sets that hold it."""
+_SETS = 200
+"""In one statement."""
 
 
 class Standing(Struct, frozen=True):
@@ -66,6 +71,9 @@ class Standing(Struct, frozen=True):
     severity: Severity | None
     """The worst of the fixable ones."""
     exploited: int
+
+
+_NOTHING = Standing(0, 0, 0, None, 0)
 
 
 def mark_all(c: Connection) -> None:
@@ -121,8 +129,63 @@ def note_judged(c: Connection, components: Sequence[int]) -> None:
         c.execute(update(component).where(component.c.id.in_(batch)).values(pending=False))
 
 
-def drop_stale(c: Connection, components: Sequence[int]) -> None:
-    """Forget what the sets that hold these components come to."""
+def note_changed(c: Connection, components: Sequence[int]) -> None:
+    """Have the sets that run and hold these components be added up anew."""
+    if len(components) > _FEW:
+        _drop_holders(c, components)
+        return
+    members = standing_component.c.component_id.in_(components)
+    _mark_stale(c, members)
+    c.execute(
+        delete(standing_component).where(
+            members,
+            standing_component.c.component_id.not_in(
+                select(finding.c.component_id).where(finding.c.component_id.in_(components))
+            ),
+        )
+    )
+    held = (
+        select(component.c.id, standing.c.scope_id, standing.c.set_id)
+        .select_from(component)
+        .join(component_package, component_package.c.component_id == component.c.id)
+        .join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == component_package.c.package_version_id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .join(standing, standing.c.set_id == package_set_chunk.c.set_id)
+        .where(
+            component.c.id.in_(components),
+            or_(
+                component.c.scope_id == standing.c.scope_id,
+                component.c.scope_id.in_(_list_languages()),
+            ),
+            _has_finding(),
+        )
+        .distinct()
+    )
+    names = [column.name for column in standing_component.c]
+    statement = insert(c, standing_component).from_select(names, held)
+    c.execute(statement.on_conflict_do_nothing())
+    _mark_stale(c, members)
+
+
+def _mark_stale(c: Connection, members: ColumnElement[bool]) -> None:
+    pairs = select(standing_component.c.scope_id, standing_component.c.set_id).where(members)
+    key = tuple_(standing.c.scope_id, standing.c.set_id)
+    c.execute(update(standing).where(key.in_(pairs)).values(stale=True))
+
+
+def _has_finding() -> ColumnElement[bool]:
+    return select(finding.c.component_id).where(finding.c.component_id == component.c.id).exists()
+
+
+def _list_languages() -> Select[Any]:
+    return select(scope.c.id).where(scope.c.name.in_(LANGUAGES))
+
+
+def _drop_holders(c: Connection, components: Sequence[int]) -> None:
+    """Forget the sets that hold these: where much changes, they are as soon looked at anew."""
     for batch in batches(components):
         chunks = (
             select(package_chunk_member.c.chunk_id)
@@ -141,64 +204,86 @@ def drop_stale(c: Connection, components: Sequence[int]) -> None:
 
 
 def drop_standings(c: Connection) -> None:
-    """Forget all sums, as what is known to be exploited changed."""
-    c.execute(delete(standing))
+    """Have all sums be added up anew, as what is known to be exploited changed."""
+    c.execute(update(standing).values(stale=True))
 
 
 def keep_standings(c: Connection) -> None:
-    """Keep what each set that runs comes to where that is not known, and drop what runs no more."""
+    """Keep what each set that runs comes to, and drop what runs no more."""
     running = _list_running(c)
     kept = set(c.execute(select(standing.c.scope_id, standing.c.set_id)).all())
     for batch in batches(sorted(kept - running)):
         key = tuple_(standing.c.scope_id, standing.c.set_id)
         c.execute(delete(standing).where(key.in_(batch)))
-    fresh = running - kept
-    rows = [
-        {
-            "scope_id": pair[0],
-            "set_id": pair[1],
-            "fixable": found.fixable,
-            "unfixed": found.unfixed,
-            "undetermined": found.undetermined,
-            "severity": SEVERITIES.index(found.severity),
-            "exploited": found.exploited,
-        }
-        for pair, found in sorted(_add_up(c, fresh).items())
-    ]
-    upsert(c, standing, rows)
+    fresh = sorted(running - kept)
+    upsert(c, standing, [_row(pair, _NOTHING, stale=True) for pair in fresh])
     _keep_components(c, fresh)
+    stale = select(standing.c.scope_id, standing.c.set_id).where(standing.c.stale)
+    pairs = sorted((scope_id, set_id) for scope_id, set_id in c.execute(stale))
+    sums = _add_up(c, pairs, _standing_components)
+    upsert(c, standing, [_row(pair, sums[pair], stale=False) for pair in pairs])
 
 
-def _keep_components(c: Connection, pairs: Collection[Pair]) -> None:
+def _row(pair: Pair, found: Standing, *, stale: bool) -> dict[str, Any]:
+    return {
+        "scope_id": pair[0],
+        "set_id": pair[1],
+        "fixable": found.fixable,
+        "unfixed": found.unfixed,
+        "undetermined": found.undetermined,
+        "severity": SEVERITIES.index(found.severity),
+        "exploited": found.exploited,
+        "stale": stale,
+    }
+
+
+def _keep_components(c: Connection, pairs: Iterable[Pair]) -> None:
     """Keep which components with findings these sets hold, so that a fault's place is at hand."""
+    names = [column.name for column in standing_component.c]
+    for scope_id, sets in _by_scope(pairs).items():
+        for batch in batches(sets, _SETS):
+            held = _held_components(scope_id, batch).subquery()
+            some = (
+                select(held.c.component_id, literal(scope_id), held.c.set_id)
+                .join(component, component.c.id == held.c.component_id)
+                .where(_has_finding())
+                .distinct()
+            )
+            c.execute(insert(c, standing_component).from_select(names, some))
+
+
+def _by_scope(pairs: Iterable[Pair]) -> dict[int, list[int]]:
     by_scope: dict[int, list[int]] = {}
     for scope_id, set_id in sorted(pairs):
         by_scope.setdefault(scope_id, []).append(set_id)
-    languages = sorted(put_scopes(c, LANGUAGES).values()) if pairs else []
-    names = [column.name for column in standing_component.c]
-    for scope_id, sets in by_scope.items():
-        for batch in batches(sets, 200):
-            held = (
-                select(component.c.id, literal(scope_id), package_set_chunk.c.set_id)
-                .select_from(package_set_chunk)
-                .join(
-                    package_chunk_member,
-                    package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
-                )
-                .join(
-                    component_package,
-                    component_package.c.package_version_id
-                    == package_chunk_member.c.package_version_id,
-                )
-                .join(component, component.c.id == component_package.c.component_id)
-                .where(
-                    package_set_chunk.c.set_id.in_(batch),
-                    component.c.scope_id.in_([scope_id, *languages]),
-                    component.c.id.in_(select(finding.c.component_id)),
-                )
-                .distinct()
-            )
-            c.execute(insert(c, standing_component).from_select(names, held))
+    return by_scope
+
+
+def _held_components(scope_id: int, sets: Sequence[int]) -> Select[Any]:
+    """The components of these sets, read from their packages."""
+    return (
+        select(package_set_chunk.c.set_id, component.c.id.label("component_id"))
+        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+        .join(
+            component_package,
+            component_package.c.package_version_id == package_chunk_member.c.package_version_id,
+        )
+        .join(component, component.c.id == component_package.c.component_id)
+        .where(
+            package_set_chunk.c.set_id.in_(sets),
+            or_(
+                component.c.scope_id == scope_id,
+                component.c.scope_id.in_(_list_languages()),
+            ),
+        )
+    )
+
+
+def _standing_components(scope_id: int, sets: Sequence[int]) -> Select[Any]:
+    """The components with findings of these sets, as kept."""
+    return select(standing_component.c.set_id, standing_component.c.component_id).where(
+        standing_component.c.scope_id == scope_id, standing_component.c.set_id.in_(sets)
+    )
 
 
 def list_standings(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Standing]:
@@ -206,7 +291,9 @@ def list_standings(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Standing]
     wanted = set(pairs)
     found: dict[Pair, Standing] = {}
     for batch in batches(sorted({set_id for _, set_id in wanted})):
-        for row in c.execute(select(standing).where(standing.c.set_id.in_(batch))):
+        for row in c.execute(
+            select(standing).where(standing.c.set_id.in_(batch), standing.c.stale.is_(False))
+        ):
             found[row.scope_id, row.set_id] = Standing(
                 row.fixable,
                 row.unfixed,
@@ -215,7 +302,7 @@ def list_standings(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Standing]
                 row.exploited,
             )
     found = {pair: one for pair, one in found.items() if pair in wanted}
-    return found | _add_up(c, wanted - found.keys())
+    return found | _add_up(c, wanted - found.keys(), _held_components)
 
 
 def _list_running(c: Connection) -> set[Pair]:
@@ -237,15 +324,13 @@ def _list_running(c: Connection) -> set[Pair]:
     return {(scope_id, set_id) for scope_id, set_id in c.execute(query)}
 
 
-def _add_up(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Standing]:
-    by_scope: dict[int, list[int]] = {}
-    for scope_id, set_id in sorted(pairs):
-        by_scope.setdefault(scope_id, []).append(set_id)
-    nothing = Standing(0, 0, 0, None, 0)
-    found = dict.fromkeys(pairs, nothing)
-    for scope_id, sets in by_scope.items():
-        for batch in batches(sets, 200):
-            for row in c.execute(_sums(scope_id, batch)):
+def _add_up(
+    c: Connection, pairs: Iterable[Pair], read: Callable[[int, Sequence[int]], Select[Any]]
+) -> dict[Pair, Standing]:
+    found = dict.fromkeys(pairs, _NOTHING)
+    for scope_id, sets in _by_scope(found).items():
+        for batch in batches(sets, _SETS):
+            for row in c.execute(_sums(read(scope_id, batch))):
                 set_id, fixable, unfixed, undetermined, severity, known = row
                 found[scope_id, set_id] = Standing(
                     fixable, unfixed, undetermined, SEVERITIES[severity], known
@@ -253,30 +338,20 @@ def _add_up(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Standing]:
     return found
 
 
-def _sums(scope_id: int, sets: Sequence[int]) -> Select[Any]:
-    languages = select(scope.c.id).where(scope.c.name.in_(LANGUAGES))
+def _sums(components: Select[Any]) -> Select[Any]:
+    held = components.subquery()
     is_fixable = and_(finding.c.state == "fix-out", finding.c.severity != _NEGLIGIBLE)
     kind = case((is_fixable, 0), (finding.c.state == "undetermined", 2), else_=1)
     fault = (
         select(
-            package_set_chunk.c.set_id,
+            held.c.set_id,
             finding.c.advisory_id,
             func.min(kind).label("kind"),
             func.max(case((is_fixable, finding.c.severity), else_=0)).label("severity"),
         )
-        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
-        .join(
-            component_package,
-            component_package.c.package_version_id == package_chunk_member.c.package_version_id,
-        )
-        .join(component, component.c.id == component_package.c.component_id)
-        .join(finding, finding.c.component_id == component.c.id)
-        .where(
-            package_set_chunk.c.set_id.in_(sets),
-            or_(component.c.scope_id == scope_id, component.c.scope_id.in_(languages)),
-            finding.c.counted.is_(True),
-        )
-        .group_by(package_set_chunk.c.set_id, finding.c.advisory_id)
+        .join(finding, finding.c.component_id == held.c.component_id)
+        .where(finding.c.counted.is_(True))
+        .group_by(held.c.set_id, finding.c.advisory_id)
         .subquery()
     )
     known = exploited.join(advisory, advisory.c.id == exploited.c.advisory_id)

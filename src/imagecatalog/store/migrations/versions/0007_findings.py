@@ -230,6 +230,7 @@ def upgrade() -> None:
         sa.Column(
             "exploited", sa.Integer(), nullable=False, comment="faults known to be exploited"
         ),
+        sa.Column("stale", sa.Boolean(), nullable=False, comment="true: to be added up anew"),
         sa.ForeignKeyConstraint(["scope_id"], ["scope.id"], name=op.f("fk_standing_scope_id")),
         sa.ForeignKeyConstraint(["set_id"], ["package_set.id"], name=op.f("fk_standing_set_id")),
         sa.PrimaryKeyConstraint("scope_id", "set_id", name=op.f("pk_standing")),
