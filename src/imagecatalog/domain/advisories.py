@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from imagecatalog.domain.answers import Place
-from imagecatalog.domain.findings import Severity, Suppression
+from imagecatalog.domain.findings import Severity, State, Suppression
 
 FixStatus = Literal["fixed", "open", "not-affected", "undetermined"]
 """``open``: affected, and no fix is out; ``undetermined``: nobody has found out yet."""
@@ -158,3 +158,65 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """Probability of being exploited within 30 days."""
     statements: tuple[FeedStatement, ...] = ()
     """What the feeds tell of it, of releases that nobody holds too."""
+
+
+class FixedIn(Struct, frozen=True, kw_only=True):
+    """The first version without a fault, in one scope."""
+
+    scope: str
+    source: str
+    fixed: str
+
+
+class RunningFault(Struct, frozen=True, kw_only=True):
+    """A fault that what runs holds: one item of ``advisories``."""
+
+    advisory: str
+    """The fault's usual name."""
+    aliases: tuple[str, ...]
+    """Its other names, and the notices that bundle it."""
+    severity: Severity | None
+    exploited: bool
+    due: datetime | None
+    """Until when CISA wants an exploited one fixed."""
+    epss: float | None
+    state: State
+    """Of its packages that run the one with most to do: a fix is out before none is."""
+    packages: tuple[str, ...]
+    """Source packages, or packages of a language."""
+    fixed: tuple[FixedIn, ...]
+    images: int
+    """Distinct images that run and hold it, those left out in which it is suppressed."""
+    containers: int
+    suppressed: int
+    """Images that run, and in which it does not count."""
+    waiting_since: datetime | None
+    """When the first notice told of a fix for what is held; None: none is known."""
+
+
+class RunningFaults(Struct, frozen=True, kw_only=True):
+    """What runs and is not all right, worst first: exploited, severity, fix out, EPSS, containers.
+
+    The numbers are of all that was asked about, whatever severity or state the items are kept to.
+    """
+
+    fixable: int
+    """Faults that a fix is out for, negligible ones left out."""
+    exploited: int
+    """Those of them that are known to be exploited."""
+    unfixed: int
+    """All others that count."""
+    undetermined: int
+    suppressed: int
+    """Faults that count in nothing that runs."""
+    images: int
+    """Distinct images that run and hold a fixable fault."""
+    running: int
+    """Distinct images that run, and whose packages are known."""
+    unknown: int
+    """Images that run anywhere, and whose packages are not known."""
+    total: int
+    """How many items there are, on all pages."""
+    items: tuple[RunningFault, ...]
+    next: str | None
+    """Cursor of the next page."""

@@ -1,0 +1,258 @@
+"""The faults of what runs: by the components that the running package sets hold, not by images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select, tuple_
+
+from imagecatalog.domain.findings import State
+from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.runs import RunFilter
+from imagecatalog.store.schema import (
+    advisory,
+    advisory_cover,
+    affected,
+    cluster,
+    component,
+    component_package,
+    distro,
+    epss,
+    exploited,
+    finding,
+    manifest,
+    package_chunk_member,
+    package_set_chunk,
+    package_version,
+    run,
+    run_image,
+    scope,
+    standing,
+    standing_component,
+)
+from imagecatalog.store.scopes import find_scopes
+
+
+class RunningImage(Struct, frozen=True):
+    """An image that runs and whose packages are known."""
+
+    id: int
+    scope_id: int
+    set_id: int
+    containers: int
+
+
+class HeldFault(Struct, frozen=True):
+    """A fault of a component that something that runs holds."""
+
+    advisory_id: int
+    advisory: str
+    component_id: int
+    state: State
+    severity: int
+    epss: float
+
+
+class ComponentName(Struct, frozen=True):
+    """What a component is called."""
+
+    scope_id: int
+    scope: str
+    name: str
+    version: str
+
+
+def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
+    """The images that run where it is asked, and whose packages are known; by number."""
+    alive = (
+        select(run_image.c.manifest_id, func.count().label("containers"))
+        .select_from(run)
+        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(*wanted.conditions(), run_image.c.manifest_id.is_not(None))
+        .group_by(run_image.c.manifest_id)
+        .subquery()
+    )
+    nowhere = c.scalar(select(scope.c.id).where(scope.c.name == NOWHERE)) or 0
+    query = (
+        select(manifest.c.id, manifest.c.set_id, distro.c.scope_id, alive.c.containers)
+        .join(alive, alive.c.manifest_id == manifest.c.id)
+        .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+        .where(manifest.c.set_id.is_not(None))
+        .order_by(manifest.c.id)
+    )
+    return [
+        RunningImage(number, nowhere if place is None else place, set_id, containers)
+        for number, set_id, place, containers in c.execute(query)
+    ]
+
+
+def list_faults(c: Connection) -> list[HeldFault]:
+    """The faults that count of the components that run anywhere."""
+    held = select(standing_component.c.component_id).distinct()
+    query = (
+        select(
+            finding.c.advisory_id,
+            advisory.c.name,
+            finding.c.component_id,
+            finding.c.state,
+            finding.c.severity,
+            func.coalesce(epss.c.probability, 0.0),
+        )
+        .join(advisory, advisory.c.id == finding.c.advisory_id)
+        .outerjoin(epss, epss.c.advisory_id == finding.c.advisory_id)
+        .where(finding.c.component_id.in_(held), finding.c.counted)
+    )
+    return [HeldFault(*row) for row in c.execute(query)]
+
+
+def list_exploited(c: Connection) -> dict[int, datetime | None]:
+    """The faults known to be exploited, by the best of their names: until when to be fixed."""
+    fault = func.coalesce(advisory.c.fault_id, advisory.c.id)
+    query = (
+        select(fault, func.min(exploited.c.due))
+        .join(exploited, exploited.c.advisory_id == advisory.c.id)
+        .group_by(fault)
+    )
+    return dict(c.execute(query).all())
+
+
+def list_fixable(c: Connection) -> dict[tuple[int, int], int]:
+    """How many faults with a fix each set that runs has in a scope, negligible ones left out."""
+    query = select(standing.c.scope_id, standing.c.set_id, standing.c.fixable)
+    return {(place, set_id): many for place, set_id, many in c.execute(query)}
+
+
+def list_chunks(c: Connection) -> list[tuple[int, int]]:
+    """The chunks that each package set that runs is made of: pairs of set and chunk."""
+    query = select(package_set_chunk.c.set_id, package_set_chunk.c.chunk_id).where(
+        package_set_chunk.c.set_id.in_(select(standing.c.set_id))
+    )
+    return list(c.execute(query).all())
+
+
+def list_places(
+    c: Connection, components: Collection[int]
+) -> Iterator[tuple[int, int | None, int]]:
+    """Component, the scope that it is of (None: any, as of a language's), and a chunk that has it."""
+    languages = set(find_scopes(c, LANGUAGES).values())
+    for batch in batches(sorted(components)):
+        query = (
+            select(component.c.id, component.c.scope_id, package_chunk_member.c.chunk_id)
+            .join(component_package, component_package.c.component_id == component.c.id)
+            .join(
+                package_chunk_member,
+                package_chunk_member.c.package_version_id == component_package.c.package_version_id,
+            )
+            .where(component.c.id.in_(batch))
+            .distinct()
+        )
+        for number, scope_id, chunk in c.execute(query):
+            yield number, None if scope_id in languages else scope_id, chunk
+
+
+def name_components(c: Connection, components: Collection[int]) -> dict[int, ComponentName]:
+    """What each of these is called."""
+    found: dict[int, ComponentName] = {}
+    for batch in batches(sorted(components)):
+        query = (
+            select(
+                component.c.id,
+                component.c.scope_id,
+                scope.c.name,
+                component.c.name,
+                component.c.version,
+            )
+            .join(scope, scope.c.id == component.c.scope_id)
+            .where(component.c.id.in_(batch))
+        )
+        found |= {number: ComponentName(*names) for number, *names in c.execute(query)}
+    return found
+
+
+def list_fixed(
+    c: Connection, faults: Collection[int], components: Collection[int]
+) -> dict[tuple[int, int], str]:
+    """The first version without a fault, by fault and component; those without a fix are left out."""
+    found: dict[tuple[int, int], str] = {}
+    for batch in batches(sorted(faults)):
+        query = select(finding.c.advisory_id, finding.c.component_id, finding.c.fixed).where(
+            finding.c.advisory_id.in_(batch),
+            finding.c.fixed.is_not(None),
+            finding.c.state == "fix-out",
+        )
+        for fault, number, fixed in c.execute(query):
+            if number in components:
+                found[fault, number] = fixed
+    return found
+
+
+def list_installed(
+    c: Connection, sets: Collection[int], components: Collection[int]
+) -> dict[tuple[int, int], tuple[tuple[str, str], ...]]:
+    """Name and version of each package of these components, by set and component; by name."""
+    wanted = frozenset(components)
+    found: dict[tuple[int, int], set[tuple[str, str]]] = {}
+    for batch in batches(sorted(sets), 200):
+        for some in batches(sorted(wanted)):
+            query = (
+                select(
+                    package_set_chunk.c.set_id,
+                    component_package.c.component_id,
+                    package_version.c.name,
+                    package_version.c.version,
+                )
+                .join(
+                    package_chunk_member,
+                    package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+                )
+                .join(
+                    component_package,
+                    component_package.c.package_version_id
+                    == package_chunk_member.c.package_version_id,
+                )
+                .join(
+                    package_version, package_version.c.id == component_package.c.package_version_id
+                )
+                .where(
+                    package_set_chunk.c.set_id.in_(batch),
+                    component_package.c.component_id.in_(some),
+                )
+            )
+            for set_id, number, name, version in c.execute(query):
+                found.setdefault((set_id, number), set()).add((name, version))
+    return {key: tuple(sorted(many)) for key, many in found.items()}
+
+
+def list_announced(
+    c: Connection, faults: Mapping[int, Collection[tuple[int, str]]]
+) -> dict[int, datetime]:
+    """When the first notice told of a fix, by fault; ``faults`` have the scopes and names meant."""
+    found: dict[int, datetime] = {}
+    for batch in batches(sorted(faults)):
+        places = sorted({place for fault in batch for place in faults[fault]})
+        for some in batches(places, 200):
+            query = (
+                select(
+                    advisory_cover.c.covered_id,
+                    affected.c.scope_id,
+                    affected.c.name,
+                    func.min(advisory.c.published),
+                )
+                .join(advisory, advisory.c.id == advisory_cover.c.advisory_id)
+                .join(affected, affected.c.advisory_id == advisory.c.id)
+                .where(
+                    advisory_cover.c.covered_id.in_(batch),
+                    tuple_(affected.c.scope_id, affected.c.name).in_(some),
+                    affected.c.fixed.is_not(None),
+                    advisory.c.published.is_not(None),
+                )
+                .group_by(advisory_cover.c.covered_id, affected.c.scope_id, affected.c.name)
+            )
+            for fault, place, name, moment in c.execute(query):
+                if (place, name) in faults[fault]:
+                    found[fault] = min(moment, found.get(fault, moment))
+    return found
