@@ -148,7 +148,18 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     holds = _list_standing(c, components)
     if not holds:
         return []
-    columns = (cluster.c.name, run.c.namespace, run.c.workload)
+    alive = (
+        select(
+            run.c.run_image_id,
+            run.c.cluster_id,
+            run.c.namespace,
+            run.c.workload,
+            func.count().label("containers"),
+        )
+        .where(run.c.until.is_(None))
+        .group_by(run.c.run_image_id, run.c.cluster_id, run.c.namespace, run.c.workload)
+        .subquery()
+    )
     query = (
         select(
             manifest.c.id,
@@ -156,23 +167,17 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
             manifest.c.set_id,
             distro.c.scope_id,
             run_image.c.image,
-            *columns,
-            func.count(),
+            cluster.c.name,
+            alive.c.namespace,
+            alive.c.workload,
+            alive.c.containers,
         )
-        .select_from(run)
-        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .select_from(alive)
+        .join(run_image, run_image.c.id == alive.c.run_image_id)
         .join(manifest, manifest.c.id == run_image.c.manifest_id)
         .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-        .join(cluster, cluster.c.id == run.c.cluster_id)
-        .where(run.c.until.is_(None), manifest.c.set_id.is_not(None))
-        .group_by(
-            manifest.c.id,
-            manifest.c.digest,
-            manifest.c.set_id,
-            distro.c.scope_id,
-            run_image.c.image,
-            *columns,
-        )
+        .join(cluster, cluster.c.id == alive.c.cluster_id)
+        .where(manifest.c.set_id.is_not(None))
     )
     sets = {set_id for _, set_id in holds}
     if len(sets) <= BATCH:
