@@ -131,6 +131,39 @@ def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:
     return sorted(found, key=lambda one: (one.scope, one.name, one.key, one.version))
 
 
+_ALIVE = (
+    select(
+        run.c.run_image_id,
+        run.c.cluster_id,
+        run.c.namespace,
+        run.c.workload,
+        func.count().label("containers"),
+    )
+    .where(run.c.until.is_(None))
+    .group_by(run.c.run_image_id, run.c.cluster_id, run.c.namespace, run.c.workload)
+    .subquery()
+)
+_RUNNING = (
+    select(
+        manifest.c.id,
+        type_coerce(manifest.c.digest, LargeBinary),
+        manifest.c.set_id,
+        distro.c.scope_id,
+        run_image.c.image,
+        cluster.c.name,
+        _ALIVE.c.namespace,
+        _ALIVE.c.workload,
+        _ALIVE.c.containers,
+    )
+    .select_from(_ALIVE)
+    .join(run_image, run_image.c.id == _ALIVE.c.run_image_id)
+    .join(manifest, manifest.c.id == run_image.c.manifest_id)
+    .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+    .join(cluster, cluster.c.id == _ALIVE.c.cluster_id)
+    .where(manifest.c.set_id.is_not(None))
+)
+
+
 class RunningImage(Struct, frozen=True):
     """An image that runs and holds bad components, with where it does."""
 
@@ -148,37 +181,7 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     holds = _list_standing(c, components)
     if not holds:
         return []
-    alive = (
-        select(
-            run.c.run_image_id,
-            run.c.cluster_id,
-            run.c.namespace,
-            run.c.workload,
-            func.count().label("containers"),
-        )
-        .where(run.c.until.is_(None))
-        .group_by(run.c.run_image_id, run.c.cluster_id, run.c.namespace, run.c.workload)
-        .subquery()
-    )
-    query = (
-        select(
-            manifest.c.id,
-            type_coerce(manifest.c.digest, LargeBinary),
-            manifest.c.set_id,
-            distro.c.scope_id,
-            run_image.c.image,
-            cluster.c.name,
-            alive.c.namespace,
-            alive.c.workload,
-            alive.c.containers,
-        )
-        .select_from(alive)
-        .join(run_image, run_image.c.id == alive.c.run_image_id)
-        .join(manifest, manifest.c.id == run_image.c.manifest_id)
-        .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-        .join(cluster, cluster.c.id == alive.c.cluster_id)
-        .where(manifest.c.set_id.is_not(None))
-    )
+    query = _RUNNING
     sets = {set_id for _, set_id in holds}
     if len(sets) <= BATCH:
         query = query.where(manifest.c.set_id.in_(sorted(sets)))
