@@ -16,6 +16,7 @@ def packed(limit: int) -> Callable[[Request], Awaitable[bytes]]:
     """A dependency: the body as it came, no longer than the limit."""
 
     async def read(request: Request) -> bytes:
+        """The body, unpacked."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
             raise UnsupportedMediaType(

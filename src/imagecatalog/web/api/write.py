@@ -112,6 +112,7 @@ async def register_build(request: Request) -> Response:
     now = service.clock()
 
     def check(c: Connection, confirmed: set[int]) -> None:
+        """Whether the token still holds, and covers the build."""
         if holder.id not in confirmed:
             confirm(c, holder, "register", now=now)
             confirmed.add(holder.id)
