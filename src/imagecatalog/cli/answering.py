@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from imagecatalog.config import Settings
-from imagecatalog.domain.advisories import Exposure
+from imagecatalog.domain.advisories import Exposure, RunningFaults
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -39,6 +39,7 @@ from imagecatalog.planning import (
     staleness,
 )
 from imagecatalog.planning.plan import make_plan
+from imagecatalog.planning.running_faults import FaultFilter, list_running_faults
 from imagecatalog.store import deferrals, health, holders, repositories, vex
 from imagecatalog.store.engine import Connection
 
@@ -113,6 +114,9 @@ class Answering(Protocol):
 
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
+
+    def running_faults(self, wanted: FaultFilter, limit: int) -> RunningFaults:
+        """What is wrong with what runs, worst first."""
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""
@@ -215,6 +219,10 @@ class LocalCatalog:
     def affected(self, subject: str, limit: int) -> Exposure:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
         return exposure.affected(self._c, subject, now=self._now, limit=limit)
+
+    def running_faults(self, wanted: FaultFilter, limit: int) -> RunningFaults:
+        """What is wrong with what runs, worst first."""
+        return list_running_faults(self._c, now=self._now, wanted=wanted, limit=limit)
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""

@@ -15,7 +15,8 @@ from imagecatalog.planning.finding_sentences import (
     describe_suppression,
 )
 
-_COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
+SEVERITY_COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
+"""Of severities, beside their word."""
 _COLUMNS = (
     Column("SEVERITY"),
     Column("PACKAGE", least=10),
@@ -70,7 +71,7 @@ def _row(many: Sequence[Finding], *, every: bool) -> Sequence[str | Cell]:
     exploited = " exploited" if any(item.exploited for item in many) else ""
     names = [item.advisory for item in many]
     return (
-        Cell(f"{worst or '-'}{exploited}", _COLOURS.get(worst or "")),
+        Cell(f"{worst or '-'}{exploited}", SEVERITY_COLOURS.get(worst or "")),
         one.source if one.type in {"deb", "apk", "rpm"} else f"{one.source} ({one.type})",
         one.installed,
         describe_state(one).removeprefix("install ").removeprefix("fixed since "),

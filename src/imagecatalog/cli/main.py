@@ -17,6 +17,7 @@ import click
 
 from imagecatalog import __version__
 from imagecatalog.cli import (
+    advisories,
     affected,
     ask,
     debmonitor,
@@ -60,6 +61,7 @@ for _verb in (
     *tokens.VERBS,
     *ask.VERBS,
     *lineage.VERBS,
+    *advisories.VERBS,
     *affected.VERBS,
     *defer.VERBS,
     *plan.VERBS,

@@ -12,7 +12,7 @@ import msgspec
 
 from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
 from imagecatalog.cli.server import Server
-from imagecatalog.domain.advisories import Exposure
+from imagecatalog.domain.advisories import Exposure, RunningFaults
 from imagecatalog.domain.answers import (
     Health,
     Holder,
@@ -32,6 +32,7 @@ from imagecatalog.domain.suppressions import DeferralItem, VexItem
 from imagecatalog.errors import (
     BadDocument,
 )
+from imagecatalog.planning.running_faults import FaultFilter
 from imagecatalog.sources.http import Answer
 from imagecatalog.store.page import Page
 
@@ -118,6 +119,19 @@ class RemoteCatalog:
         """Who has a CVE, a DSA or a range of versions; raises NotFound for what no feed tells of."""
         path = f"/affected/{quote(subject, safe='')}"
         return self._one(path, Exposure, {"limit": str(limit)})
+
+    def running_faults(self, wanted: FaultFilter, limit: int) -> RunningFaults:
+        """What is wrong with what runs, worst first."""
+        query = {
+            "cluster": wanted.cluster,
+            "namespace": wanted.namespace,
+            "severity": wanted.severity,
+            "state": wanted.state,
+            "exploited": "true" if wanted.exploited else None,
+            "all": "true" if wanted.everything else None,
+            "limit": str(limit),
+        }
+        return self._one("/advisories", RunningFaults, query)
 
     def findings(self, reference: str, *, all_states: bool) -> ImageFindings:
         """What is wrong with an image; raises NotFound."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from imagecatalog.domain.findings import Finding, FindingCounts
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from imagecatalog.domain.advisories import AffectedPackage, RunningFault, RunningFaults
+from imagecatalog.domain.findings import Finding, FindingCounts, Suppression
+
+if TYPE_CHECKING:
+    from imagecatalog.planning.fault_story import FaultStory
 
 _STATES = {
     "no-fix": "no fix yet",
@@ -46,8 +53,84 @@ def describe_state(one: Finding) -> str:
 
 def describe_suppression(one: Finding) -> str:
     """By whom, by what, until when and why; of a finding that is suppressed."""
-    why = one.suppressed
-    assert why is not None
+    assert one.suppressed is not None
+    return explain_suppression(one.suppressed)
+
+
+def explain_suppression(why: Suppression) -> str:
+    """The same of what suppresses it."""
     until = f", until {why.until:%Y-%m-%d}" if why.until else ""
     said = why.why or "no reason given"
     return f"{why.status.replace('_', ' ')} by {why.who} ({why.by}){until}: {said}"
+
+
+def describe_running_faults(found: RunningFaults) -> str:
+    """What runs and is not all right, as a sentence without its end."""
+    if not found.running:
+        return "Nothing is known to run whose packages are known"
+    if not found.fixable:
+        first = "What runs holds no fault that a fix is known to be out for"
+    else:
+        faults = "1 fault" if found.fixable == 1 else f"{found.fixable:,} faults"
+        first = f"What runs holds {faults} that a fix is out for"
+        if found.exploited:
+            first += f", {found.exploited:,} of them exploited"
+        images = "1 image" if found.images == 1 else f"{found.images:,} images"
+        first += f"; {images} of {found.running:,}"
+    rest = [
+        f"{number:,} {words}"
+        for number, words in (
+            (found.unfixed, "without a fix or negligible"),
+            (found.undetermined, "undetermined"),
+        )
+        if number
+    ]
+    return "; ".join([first, *rest])
+
+
+def describe_fault_state(one: RunningFault) -> str:
+    """The fixed versions, or why there is none; of a fault that counts nowhere that it is so."""
+    if one.suppressed and not one.images:
+        return "suppressed"
+    if one.state != "fix-out":
+        return _STATES[one.state]
+    return ", ".join(dict.fromkeys(fix.fixed for fix in one.fixed)) or "a fix is out"
+
+
+def describe_fixes(packages: Iterable[AffectedPackage], *, most: int = 3) -> str:
+    """Whether a fix is out, which and where; without an end."""
+    fixes = list(
+        dict.fromkeys((one.fixed, one.release) for one in packages if one.fixed is not None)
+    )
+    missing = list(dict.fromkeys(one.release for one in packages if one.fixed is None))
+    if not fixes:
+        return "no fix is out"
+    named = [f"{fixed} in {release}" if release else fixed for fixed, release in fixes[:most]]
+    if len(fixes) > most:
+        named.append(f"and {len(fixes) - most} more")
+    words = f"a fix is out: {', '.join(named)}"
+    if missing:
+        where = ", ".join(release for release in missing[:most] if release)
+        words += f"; none is out for {where or 'all of it'}"
+    return words
+
+
+def describe_exposure(story: FaultStory) -> str:
+    """Where a fault runs, and whether a fix is out; without an end."""
+    fix = describe_fixes(story.exposure.packages)
+    if story.containers:
+        where = (
+            f"Runs in {_plural(story.containers, 'container')}"
+            f" of {_plural(story.workloads, 'workload')}"
+            f" in {_plural(story.clusters, 'cluster')}"
+        )
+        return f"{where}; {fix}"
+    if not story.exposure.images:
+        return "No image is known to be affected"
+    if any(one.running for one in story.suppressed):
+        return f"It counts in nothing that runs: it is suppressed there; {fix}"
+    return f"Nothing that runs is known to be affected; {fix}"
+
+
+def _plural(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else one + 's'}"

@@ -8,7 +8,8 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, func, select, tuple_
 
-from imagecatalog.domain.findings import State
+from imagecatalog.domain.advisories import Rating
+from imagecatalog.domain.findings import SEVERITIES, State
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.runs import RunFilter
@@ -27,6 +28,7 @@ from imagecatalog.store.schema import (
     package_chunk_member,
     package_set_chunk,
     package_version,
+    rating,
     run,
     run_image,
     scope,
@@ -256,3 +258,54 @@ def list_announced(
                 if (place, name) in faults[fault]:
                     found[fault] = min(moment, found.get(fault, moment))
     return found
+
+
+def list_components_of(
+    c: Connection, images: Collection[int], components: Collection[int]
+) -> dict[int, set[int]]:
+    """Which of these components each image holds; those that hold none are left out."""
+    wanted = frozenset(components)
+    found: dict[int, set[int]] = {}
+    for batch in batches(sorted(images)):
+        for some in batches(sorted(wanted)):
+            query = (
+                select(manifest.c.id, component_package.c.component_id)
+                .join(package_set_chunk, package_set_chunk.c.set_id == manifest.c.set_id)
+                .join(
+                    package_chunk_member,
+                    package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
+                )
+                .join(
+                    component_package,
+                    component_package.c.package_version_id
+                    == package_chunk_member.c.package_version_id,
+                )
+                .where(manifest.c.id.in_(batch), component_package.c.component_id.in_(some))
+                .distinct()
+            )
+            for image, number in c.execute(query):
+                found.setdefault(image, set()).add(number)
+    return found
+
+
+def list_ratings(c: Connection, faults: Collection[int]) -> tuple[tuple[str, Rating], ...]:
+    """How bad the feeds say these faults are, by whatever name of theirs: feed and rating."""
+    query = (
+        select(rating.c.feed, rating.c.system, rating.c.vector, rating.c.score, rating.c.severity)
+        .join(advisory, advisory.c.id == rating.c.advisory_id)
+        .where(advisory.c.id.in_(sorted(faults)) | advisory.c.fault_id.in_(sorted(faults)))
+        .distinct()
+        .order_by(rating.c.system.desc(), rating.c.feed, rating.c.vector)
+    )
+    return tuple(
+        (
+            row.feed,
+            Rating(
+                system=row.system,
+                vector=row.vector,
+                score=row.score,
+                severity=SEVERITIES[row.severity],
+            ),
+        )
+        for row in c.execute(query)
+    )

@@ -54,7 +54,13 @@ from imagecatalog.web.http import (
     wants_page,
 )
 from imagecatalog.web.service import Service, service_of
-from imagecatalog.web.ui import lineage_pages, pages, plan_pages, suppression_pages
+from imagecatalog.web.ui import (
+    advisory_pages,
+    lineage_pages,
+    pages,
+    plan_pages,
+    suppression_pages,
+)
 from imagecatalog.web.ui.render import render_problem
 
 OPENAPI = "/api/v1/openapi.json"
@@ -130,8 +136,8 @@ def create_asgi_app(
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")
-    for router in (pages.router, lineage_pages.router, plan_pages.router, suppression_pages.router):
-        app.include_router(router, dependencies=readers)
+    for ui in (advisory_pages, pages, lineage_pages, plan_pages, suppression_pages):
+        app.include_router(ui.router, dependencies=readers)
     app.openapi = lambda: describe_api(app)  # type: ignore[method-assign]
     return app
 

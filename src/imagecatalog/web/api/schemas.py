@@ -22,7 +22,7 @@ from imagecatalog.domain import (
     second_opinions,
     suppressions,
 )
-from imagecatalog.domain.advisories import Exposure
+from imagecatalog.domain.advisories import Exposure, RunningFaults
 from imagecatalog.domain.answers import Status
 from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
 from imagecatalog.web.http import Problem
@@ -153,6 +153,7 @@ class SearchQuestion(Question):
 
 ANSWERS: tuple[type[msgspec.Struct], ...] = (
     Exposure,
+    RunningFaults,
     answers.Health,
     answers.Holder,
     answers.ImageDetail,

@@ -16,8 +16,12 @@ from markupsafe import Markup, escape
 
 from imagecatalog.planning.finding_sentences import (
     describe_counts,
+    describe_exposure,
+    describe_fault_state,
+    describe_running_faults,
     describe_state,
     describe_suppression,
+    explain_suppression,
 )
 from imagecatalog.planning.opinion_sentences import (
     describe_opinion,
@@ -28,6 +32,7 @@ from imagecatalog.web.http import Problem, respond
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui.rows import (
     EVIDENCE_NAMES,
+    FAULT_STATES,
     ROLE_WORDS,
     STATUS_SENTENCES,
     STATUS_WORDS,
@@ -202,12 +207,17 @@ environment.filters |= {
 environment.globals |= {
     "command": command,
     "describe_counts": describe_counts,
+    "describe_exposure": describe_exposure,
+    "describe_fault_state": describe_fault_state,
+    "describe_running_faults": describe_running_faults,
+    "explain_suppression": explain_suppression,
     "describe_opinion": describe_opinion,
     "describe_ours": describe_ours,
     "describe_state": describe_state,
     "describe_suppression": describe_suppression,
     "describe_theirs": describe_theirs,
     "evidence_names": EVIDENCE_NAMES,
+    "fault_states": FAULT_STATES,
     "group_origins": group_origins,
     "link_advisory": link_advisory,
     "link_image": link_image,

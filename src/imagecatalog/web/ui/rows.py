@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from imagecatalog.domain.advisories import Exposure, FeedStatement
 from imagecatalog.domain.answers import STATUS_ORDER, Health, Place, RunningItem, Status, Update
 from imagecatalog.domain.builds import Evidence, Role
 from imagecatalog.domain.findings import SEVERITIES, Finding, Severity
 from imagecatalog.domain.plans import Redeploy
 from imagecatalog.planning.finding_sentences import describe_state
+from imagecatalog.planning.running_faults import FaultState
 
 STATUS_WORDS: dict[Status, str] = {
     "security-update": "Security update",
@@ -158,3 +160,31 @@ def group_findings(findings: Iterable[Finding]) -> list[FindingGroup]:
         )
         for many in grouped.values()
     ]
+
+
+FAULT_STATES: tuple[tuple[FaultState, str], ...] = (
+    ("fix-out", "fix out"),
+    ("no-fix", "no fix yet"),
+    ("wont-fix", "will not be fixed"),
+    ("undetermined", "undetermined"),
+    ("suppressed", "suppressed everywhere"),
+)
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What feeds say of a fault: of releases and packages that images hold, and of others."""
+
+    ours: tuple[FeedStatement, ...]
+    elsewhere: tuple[FeedStatement, ...]
+
+
+def split_statements(found: Exposure) -> Statements:
+    """Apart where some image holds a bad version."""
+    held = {(one.source, one.release) for one in found.packages}
+    ours: list[FeedStatement] = []
+    elsewhere: list[FeedStatement] = []
+    for one in found.statements:
+        release = one.scope.partition("/")[2] or None
+        (ours if (one.source, release) in held else elsewhere).append(one)
+    return Statements(tuple(ours), tuple(elsewhere))
