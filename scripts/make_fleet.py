@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from fleet.advisories import write_advisories
 from fleet.archive import Archive
 from fleet.build import Fleet, Packages
 from fleet.builds import list_builds
@@ -26,6 +27,7 @@ from fleet.recipes import REGISTRY, all_recipes
 SAMPLE = Path(__file__).resolve().parent.parent / "src/imagecatalog/sample"
 PARTS = ("images", "mirror", "pods")
 BUILDS = "builds.json"
+ADVISORIES = "advisories"
 
 
 def make_fleet(work: Path, previous: Path, keyring: str) -> Path:
@@ -62,16 +64,31 @@ def main() -> None:
         default="/usr/share/keyrings/debian-archive-keyring.gpg",
         help="keyring that signed the archive (default: %(default)s)",
     )
+    parser.add_argument(
+        "--advisories",
+        type=Path,
+        help="folder with tracker-from-advisories.json.zst and advisories-2025-2026.jsonl.zst",
+    )
+    parser.add_argument("--only-advisories", action="store_true", help="keep all else as it is")
     arguments = parser.parse_args()
     output: Path = arguments.output
+    if not arguments.only_advisories:
+        _replace_fleet(output, arguments.keyring)
+    if arguments.advisories:
+        shutil.rmtree(output / ADVISORIES, ignore_errors=True)
+        write_advisories(arguments.advisories, output / "mirror", output / ADVISORIES)
+    parts = (*PARTS, ADVISORIES)
+    files = [file for part in parts for file in (output / part).rglob("*") if file.is_file()]
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")
+
+
+def _replace_fleet(output: Path, keyring: str) -> None:
     with tempfile.TemporaryDirectory() as work:
-        made = make_fleet(Path(work), output, arguments.keyring)
+        made = make_fleet(Path(work), output, keyring)
         for part in PARTS:
             shutil.rmtree(output / part, ignore_errors=True)
             shutil.copytree(made / part, output / part)
         shutil.copy(made / BUILDS, output / BUILDS)
-    files = [file for part in PARTS for file in (output / part).rglob("*") if file.is_file()]
-    print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,13 @@ from imagecatalog.store.shelf import Shelf
 CONFIG = "config.toml"
 """The demo's configuration, in its folder: the other verbs take it as ``--config``."""
 DATABASE = "catalog.sqlite"
+_FEEDS = {
+    "apt": None,
+    "debian-tracker": sample.tracker,
+    "kev": sample.kev,
+    "epss": sample.epss,
+}
+"""The feeds that the sample has something of, and where each is read."""
 _builds = msgspec.json.Decoder(list[Build], dec_hook=decode_hook)
 
 _DISTROLESS = (
@@ -53,7 +60,7 @@ def run_demo(
         source = f"oci:{sample.images()}"
         report = sync(catalog, settings, [source], now=now, progress=progress)
         _register_builds(catalog, now())
-        report += refresh(catalog, settings, ["apt"], now=now, progress=progress)
+        report += refresh(catalog, settings, list(_FEEDS), now=now, progress=progress)
         report += record(catalog, settings, dumps=sample.pods(), now=now, progress=progress)
     finally:
         catalog.close()
@@ -82,7 +89,8 @@ def _write_settings(directory: Path) -> Settings:
         f'"debian 12" = {json.dumps(_DISTROLESS)}',
         "",
         "[feeds]",
-        *(f"{feed} = false" for feed in FEEDS if feed != "apt"),
+        *(f"{feed} = {json.dumps(_uri(at()))}" for feed, at in _FEEDS.items() if at),
+        *(f"{feed} = false" for feed in FEEDS if feed not in _FEEDS),
     ]
     file = directory / CONFIG
     try:
@@ -94,3 +102,7 @@ def _write_settings(directory: Path) -> Settings:
             hint="give a folder that you may write: imagecatalog demo --dir PATH",
         ) from error
     return load_settings({"config": file}, {})
+
+
+def _uri(path: Path) -> str:
+    return path.as_uri() + "/" * path.is_dir()
