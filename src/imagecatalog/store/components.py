@@ -55,7 +55,9 @@ _DISTROS = select(
 def enrol(c: Connection, shelf: Shelf, pairs: Iterable[Place]) -> None:
     """Have every package of these sets judged in the scope of its image's distribution."""
     places = set(pairs)
-    scopes = _find_scopes(c, {number for number, _ in places if number is not None})
+    if not places:
+        return
+    scopes = _find_scopes(c, {number for number, _ in places})
     new: dict[int, set[int]] = {}
     for distro_id, set_id in places:
         new.setdefault(scopes[distro_id], set()).update(list_chunks(c, shelf, set_id))
@@ -74,18 +76,19 @@ def enrol_chunks(c: Connection, shelf: Shelf, chunks: Mapping[int, Collection[in
             _enrol_members(c, shelf, scope_id, [row.chunk_id for row in written])
 
 
-def _find_scopes(c: Connection, distros: Collection[int]) -> dict[int | None, int]:
+def _find_scopes(c: Connection, distros: Collection[int | None]) -> dict[int | None, int]:
     """The scope of each distribution, worked out where it is not known yet."""
+    known = sorted(number for number in distros if number is not None)
     # Shared, so that ``settle_scopes`` does not turn one while images of it are written.
-    query = _DISTROS.where(distro.c.id.in_(sorted(distros))).with_for_update(read=True)
+    query = _DISTROS.where(distro.c.id.in_(known)).with_for_update(read=True)
     found: dict[int | None, int] = {}
-    names = {None: NOWHERE}
-    for number, scope_id, *values in c.execute(query) if distros else ():
+    names: dict[int | None, str] = {None: NOWHERE} if None in distros else {}
+    for number, scope_id, *values in c.execute(query) if known else ():
         if scope_id is None:
             names[number] = scope_of(_distro(*values))
         else:
             found[number] = scope_id
-    scopes = put_scopes(c, set(names.values()))
+    scopes = put_scopes(c, set(names.values())) if names else {}
     for number, name in names.items():
         found[number] = scopes[name]
         if number is not None:
