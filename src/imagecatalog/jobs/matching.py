@@ -7,14 +7,14 @@ from collections.abc import Callable
 from imagecatalog.config import Settings
 from imagecatalog.jobs.report import Progress, say_nothing
 from imagecatalog.matching import match
-from imagecatalog.store import components, findings
+from imagecatalog.store import components, findings, waiting
 from imagecatalog.store.engine import Catalog, Connection
 
 
 def has_waiting(catalog: Catalog) -> bool:
-    """Whether anything waits to be judged."""
+    """Whether anything waits to be judged, or runs since and was not added up yet."""
     with catalog.read() as c:
-        return findings.has_waiting(c)
+        return findings.has_waiting(c) or waiting.has_unkept(c)
 
 
 def judge_findings(
@@ -31,10 +31,10 @@ def judge_findings(
     while left := step(match.enrol_some):
         whole = whole or left
         progress("looked through images met before", whole - left, whole)
-    waiting, judged = step(findings.count_waiting), 0
+    whole, judged = step(findings.count_waiting), 0
     while some := step(match.judge_some):
         judged += some
-        progress("held packages against advisories", judged, max(waiting, judged))
+        progress("held packages against advisories", judged, max(whole, judged))
     with catalog.write() as c:
         findings.keep_standings(c)
     return judged

@@ -17,7 +17,7 @@ from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.ancestry import package_origins
 from imagecatalog.planning.feed_ages import list_old_feeds
-from imagecatalog.store import held_findings, images, lookups, packages, updates
+from imagecatalog.store import held_findings, images, lookups, packages, updates, waiting
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.held_findings import FaultFacts, HeldFinding
 from imagecatalog.store.lookups import ImageRow
@@ -213,9 +213,11 @@ def find_doubts(
             f"{foreign:,} of its packages are built by others: {scope} tells nothing of them"
         )
     doubts += list_old_feeds(c, sorted(spoken), now=now).values()
-    waiting = held_findings.count_waiting(c, row.set_id, scope_id)
-    if waiting:
-        doubts.append(f"{waiting:,} of its components are not judged yet: imagecatalog refresh")
+    pending = held_findings.count_waiting(c, row.set_id, scope_id)
+    if pending:
+        doubts.append(f"{pending:,} of its components are not judged yet: imagecatalog refresh")
+    elif waiting.list_waiting(c, [row.id]):
+        doubts.append("its packages are not judged yet: imagecatalog refresh")
     doubts += [f"{one.path} could not be read: {one.reason}" for one in row.problems]
     if row.unknown_reason:
         doubts.append(row.unknown_reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec import Struct
 from imagecatalog.domain.answers import Update, Verdict
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.planning.feed_ages import list_old_feeds
-from imagecatalog.store import findings, fixes, held_findings, judgements, scopes
+from imagecatalog.store import findings, fixes, held_findings, judgements, scopes, waiting
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.fixes import Place
 from imagecatalog.store.judgements import JudgeableImage
@@ -38,14 +38,13 @@ def weigh_findings(
     packages in it. One that apt calls current, and that holds a fault with a fix, is not current.
     """
     known = [row for row in rows if row.set_id is not None and row.unknown_code is None]
-    standings = findings.list_standings(
-        c, {(row.scope_id, row.set_id) for row in known if row.scope_id and row.set_id}
-    )
-    fixable = {
-        row.id
-        for row in known
-        if (standing := standings.get((row.scope_id or 0, row.set_id or 0))) and standing.fixable
-    }
+    # What an image of no distribution holds is kept as of nowhere; no scope has the number 0.
+    nowhere = scopes.find_scopes(c, [NOWHERE]).get(NOWHERE, 0)
+    pairs = {row.id: (row.scope_id or nowhere, row.set_id) for row in known if row.set_id}
+    standings = findings.list_standings(c, pairs.values())
+    found_in = {number: standings[pair] for number, pair in pairs.items()}
+    fixable = {number for number, standing in found_in.items() if standing.fixable}
+    undetermined = {number for number, standing in found_in.items() if standing.undetermined}
     bare = [row for row in known if row.setup_id is None and verdicts[row.id].status == "unknown"]
     told = [row for row in known if row.setup_id is not None and row.id in fixable]
     beside = fixes.list_fixes(c, _places(told), with_debian=False)
@@ -63,7 +62,30 @@ def weigh_findings(
             verdict = _add(verdict, len(more))
         if more or verdict is not verdicts[row.id]:
             found[row.id] = Weighed(verdict, more)
-    return found | _judge_bare(c, bare, fixable, now)
+    doubts = _find_doubts(c, bare, undetermined)
+    return found | _judge_bare(c, bare, fixable, doubts, now)
+
+
+def _find_doubts(
+    c: Connection, rows: Sequence[JudgeableImage], undetermined: Collection[int]
+) -> dict[int, str]:
+    """Why of some of these images not all is known, though feeds tell of all its kinds of packages."""
+    waits = waiting.list_waiting(c, [row.id for row in rows])
+    foreign = waiting.list_partly_foreign(c, {row.set_id for row in rows if row.set_id})
+    found = {}
+    for row in rows:
+        reasons = {
+            "its packages were not all held against advisories yet: run imagecatalog refresh": (
+                row.id in waits
+            ),
+            f"its list of packages was not wholly understood: {row.told_problem}": row.told_problem,
+            "not all files that tell of its packages could be read": row.has_unread,
+            "some of its packages are built by others than its distribution": row.set_id in foreign,
+            "of some advisories nobody can say whether it is affected": row.id in undetermined,
+        }
+        if doubt := next((reason for reason, is_so in reasons.items() if is_so), None):
+            found[row.id] = doubt
+    return found
 
 
 def _places(rows: Sequence[JudgeableImage]) -> set[Place]:
@@ -86,7 +108,11 @@ def _add(verdict: Verdict, more: int) -> Verdict:
 
 
 def _judge_bare(
-    c: Connection, rows: Sequence[JudgeableImage], fixable: set[int], now: datetime
+    c: Connection,
+    rows: Sequence[JudgeableImage],
+    fixable: set[int],
+    doubts: Mapping[int, str],
+    now: datetime,
 ) -> dict[int, Weighed]:
     """Images of which apt knows nothing."""
     if not rows:
@@ -112,6 +138,7 @@ def _judge_bare(
             kind for kind, place in its.items() if place not in spoken or type_of(place) != kind
         )
         doubt = next((old[place] for place in sorted(its.values()) if place in old), None)
+        doubt = doubt or doubts.get(row.id)
         if silent:
             doubt = (
                 f"no feed judges {' or '.join(silent)} packages{f' of {scope}' * bool(scope)} yet"

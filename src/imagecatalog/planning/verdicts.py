@@ -85,14 +85,16 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
         if verdict.status == "current" and row.told_problem:
             reason = f"its list of packages was not wholly understood: {row.told_problem}"
             verdict = Verdict(status="unknown", reason=reason)
-        if verdict.status == "current" and (row.newer or row.newer_base):
-            verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
     verdicts = {number: one.verdict for number, one in judged.items()}
     for number, weighed in weigh_findings(c, rows, verdicts, now=now).items():
         judged[number] = structs.replace(
             judged[number], verdict=weighed.verdict, fixes=weighed.updates
         )
+    for row in rows:
+        if judged[row.id].verdict.status == "current" and (row.newer or row.newer_base):
+            verdict = Verdict(status="superseded", reason=_superseded(row))
+            judged[row.id] = structs.replace(judged[row.id], verdict=verdict)
     unknown = {
         number: one.verdict for number, one in judged.items() if one.verdict.status == "unknown"
     }

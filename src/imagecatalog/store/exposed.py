@@ -11,7 +11,7 @@ from sqlalchemy import Connection, LargeBinary, func, select, type_coerce
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
 from imagecatalog.domain.refs import Digest
-from imagecatalog.domain.scopes import NOWHERE
+from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
 from imagecatalog.store.affected import is_named
 from imagecatalog.store.dialect import BATCH, batches
 from imagecatalog.store.runs import join_places
@@ -30,8 +30,10 @@ from imagecatalog.store.schema import (
     run,
     run_image,
     scope,
+    standing,
     standing_component,
 )
+from imagecatalog.store.waiting import join_kept
 
 
 class BadComponent(Struct, frozen=True):
@@ -240,13 +242,15 @@ def _list_standing(
 
 
 def count_unknown(c: Connection) -> int:
-    """How many images run of which the packages are not known; each name never met is one."""
+    """How many images run of which nothing is known; each name never met is one.
+
+    Their packages are not known, or they run since what runs was looked at last.
+    """
     alive = select(run.c.run_image_id).where(run.c.until.is_(None))
-    query = (
-        select(func.count(func.distinct(func.coalesce(run_image.c.manifest_id, -run_image.c.id))))
-        .outerjoin(manifest, manifest.c.id == run_image.c.manifest_id)
-        .where(manifest.c.set_id.is_(None), run_image.c.id.in_(alive))
-    )
+    query = select(
+        func.count(func.distinct(func.coalesce(run_image.c.manifest_id, -run_image.c.id)))
+    ).outerjoin(manifest, manifest.c.id == run_image.c.manifest_id)
+    query = join_kept(query).where(standing.c.set_id.is_(None), run_image.c.id.in_(alive))
     return int(c.execute(query).scalar_one())
 
 
@@ -271,7 +275,7 @@ def list_holding(
                 .where(package_chunk_member.c.package_version_id.in_(batch))
                 .limit(limit)
             )
-            if "/" in one.scope:
+            if one.scope not in LANGUAGES:
                 query = query.where(distro.c.scope_id == one.scope_id)
             for number, set_id, scope_id in c.execute(query):
                 found.setdefault(HoldingImage(number, set_id, scope_id), set()).add(one.id)

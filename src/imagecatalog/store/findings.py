@@ -210,6 +210,8 @@ def drop_standings(c: Connection) -> None:
 
 def keep_standings(c: Connection) -> None:
     """Keep what each set that runs comes to, and drop what runs no more."""
+    # Two at once would both write what began to run.
+    lock(c)
     running = _list_running(c)
     kept = set(c.execute(select(standing.c.scope_id, standing.c.set_id)).all())
     for batch in batches(sorted(kept - running)):

@@ -51,6 +51,8 @@ class JudgeableImage(Struct, frozen=True):
     """What of that list was not understood."""
     scope_id: int | None = None
     """The scope of its distribution; None where it has none."""
+    has_unread: bool = False
+    """Files in its layers that tell of packages could not be read."""
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -77,6 +79,7 @@ _JUDGEABLE: Select[Any] = (
         manifest.c.inventory_id.is_not(None),
         inventory.c.problem,
         distro.c.scope_id,
+        and_(manifest.c.inventory_id.is_(None), manifest.c.problems.is_not(None)),
     )
     .outerjoin(inventory, inventory.c.id == manifest.c.inventory_id)
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
