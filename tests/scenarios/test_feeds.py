@@ -19,6 +19,7 @@ from imagecatalog.jobs.refresh import refresh
 from imagecatalog.planning.feed_ages import list_old_feeds, list_old_scores
 from imagecatalog.store.affected import find_affected
 from imagecatalog.store.engine import Catalog
+from imagecatalog.store.health import note_try
 from imagecatalog.store.schema import advisory, epss, exploited
 from imagecatalog.store.scopes import put_scopes
 
@@ -123,6 +124,36 @@ def test_what_is_no_longer_configured_is_forgotten(
     with catalog.read() as c:
         assert not find_affected(c, "X-1")
         assert find_affected(c, "N-1")
+    refresher(catalog, osv=site.url)("osv")
+    with catalog.read() as c:
+        assert find_affected(c, "X-1"), (
+            "what was forgotten is told anew, though its file is the same"
+        )
+
+
+def test_what_a_distribution_told_itself_does_not_stay_fresh_by_others_word(
+    catalog: Catalog,
+) -> None:
+    scopes = ("debian/bookworm", "alpine/3.18")
+    names = (
+        "debian-tracker",
+        "osv Debian",
+        "alpine-secdb v3.18/main",
+        "alpine-secdb v3.18/community",
+    )
+    week = timedelta(days=7)
+    with catalog.write() as c:
+        for name in names:
+            note_try(c, "feed", name, at=NOON, seconds=1, good_for=week)
+        later = NOON + 2 * week
+        for name in names[1:3]:
+            note_try(c, "feed", name, at=later, seconds=1, good_for=week)
+        assert list_old_feeds(c, scopes, now=later) == {
+            "debian/bookworm": "debian-tracker was last read well 14 days ago, on 2026-08-20",
+            "alpine/3.18": "alpine-secdb v3.18/community was last read well 14 days ago, on 2026-08-20",
+        }
+        note_try(c, "feed", names[3], at=later, seconds=1, good_for=week)
+        assert list(list_old_feeds(c, scopes, now=later)) == ["debian/bookworm"]
 
 
 def test_a_folder_has_archives_lines_and_records(command: CommandLine, tmp_path: Path) -> None:

@@ -103,13 +103,20 @@ def _forget_others(catalog: Catalog, feed: str, names: Collection[str]) -> None:
         health.forget_others(c, "feed", f"{feed} ", full)
 
 
+def _load(catalog: Catalog, address: str, feed: str) -> FileState:
+    """What was kept of a file; nothing where what it told was forgotten, so that it is told anew."""
+    state = load_state(catalog, address, _READER)
+    with catalog.read() as c:
+        return state if advisories.is_told(c, feed) else FileState()
+
+
 def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http: Http) -> Outcome:
     read = read_tracker if file.kind == "json" else read_advisories
-    state = load_state(catalog, file.address, _READER)
+    feed = f"{TRACKER} {file.kind}"
+    state = _load(catalog, file.address, feed)
     with open_feed(file.address, http, state.validators) as (stream, validators):
         if stream is None:
             return Outcome.unchanged(state)
-        feed = f"{TRACKER} {file.kind}"
         with catalog.write() as c:
             parts = watch(
                 read(stream, file.address), Faults(), file.address, f"read {feed}", progress
@@ -121,11 +128,11 @@ def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http
 
 
 def _apply_osv(catalog: Catalog, file: FeedFile, progress: Progress, http: Http) -> Outcome:
-    state = load_state(catalog, file.address, _READER)
+    feed = f"{OSV} {file.name}"
+    state = _load(catalog, file.address, feed)
     with _open_records(file, http, state.validators) as (records, validators):
         if records is None:
             return Outcome.unchanged(state)
-        feed = f"{OSV} {file.name}"
         with catalog.write() as c:
             faults = Faults(advisories.list_digests(c, feed))
             parts = osv.read_osv(records, faults, file.ecosystem)

@@ -21,9 +21,12 @@ def list_old_feeds(c: Connection, scopes: Iterable[str], *, now: datetime) -> di
     ages = feed_ages(c, now)
     found = {}
     for scope in scopes:
-        told = [ages[name] for name in _list_sources(scope, ages)]
-        if told and all(one.too_old for one in told):
-            found[scope] = _say(max(told, key=_last), now)
+        own = [ages[name] for name in _list_own(scope, ages)]
+        told = own or [ages[name] for name in _list_others(scope, ages)]
+        old = [one for one in told if one.too_old]
+        # What a distribution tells itself goes before what others tell of it, however old it is.
+        if old and (own or len(old) == len(told)):
+            found[scope] = _say(min(old, key=_last) if own else max(old, key=_last), now)
     return found
 
 
@@ -35,17 +38,24 @@ def list_old_scores(c: Connection, *, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _list_sources(scope: str, ages: Mapping[str, FeedAge]) -> list[str]:
-    """The feeds that were asked of a scope; files of OSV that are not of one ecosystem come last."""
-    own = _OWN.get(scope.partition("/")[0])
-    named: set[str | None] = {own, f"osv {ecosystem_of(scope)}"}
-    release = scope.partition("/")[2]
-    if own == "alpine-secdb":
-        named |= {f"{own} {prefix}{release}/main" for prefix in ("", "v")}
-        if any(name in ages for name in named - {own}):
-            named.discard(own)
-    found = sorted(name for name in named if name is not None and name in ages)
-    return found or sorted(
+def _list_own(scope: str, ages: Mapping[str, FeedAge]) -> list[str]:
+    """The feeds of a scope's distribution itself that were ever asked."""
+    os_id, _, release = scope.partition("/")
+    own = _OWN.get(os_id, "")
+    files = [
+        f"{own} {prefix}{release}/{repository}"
+        for prefix in ("", "v")
+        for repository in ("main", "community")
+    ]
+    return [name for name in files if name in ages] or [name for name in (own,) if name in ages]
+
+
+def _list_others(scope: str, ages: Mapping[str, FeedAge]) -> list[str]:
+    """OSV's file of a scope's ecosystem, else those files of it that are not of one."""
+    name = f"osv {ecosystem_of(scope)}"
+    if name in ages:
+        return [name]
+    return sorted(
         name for name in ages if name.startswith("osv ") and name[4:] not in ECOSYSTEMS.values()
     )
 

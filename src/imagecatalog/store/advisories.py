@@ -118,6 +118,11 @@ def list_digests(c: Connection, feed: str) -> dict[str, bytes]:
     return {part: bytes(digest) for part, digest in c.execute(query)}
 
 
+def is_told(c: Connection, feed: str) -> bool:
+    """Whether anything is known of a feed."""
+    return c.scalar(select(feed_part.c.part).where(feed_part.c.feed == feed).limit(1)) is not None
+
+
 def _gather(parts: Iterable[FeedPart]) -> Iterator[list[FeedPart]]:
     """Parts as many as are written in one go, and fewer where each says much."""
     some: list[FeedPart] = []
