@@ -11,6 +11,7 @@ from tests_store import NOON, PutImage, digest, fixed_in, layer, package
 
 from imagecatalog.catalog import ingest
 from imagecatalog.domain.contents import FileProblem, ImageContents
+from imagecatalog.domain.exploits import Exploit
 from imagecatalog.domain.images import ImageConfig, ImageManifest
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Platform
@@ -19,11 +20,13 @@ from imagecatalog.planning.exposure import affected
 from imagecatalog.planning.findings import image_findings
 from imagecatalog.planning.verdicts import judge_images
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.exploits import apply_exploits
 from imagecatalog.store.schema import (
     component,
     component_package,
     manifest,
     scope_chunk,
+    standing,
     unenrolled,
 )
 from imagecatalog.store.shelf import Shelf
@@ -123,3 +126,21 @@ def test_what_begins_to_run_between_two_jobs_is_told_to_be_unknown(
         assert [(one.digest, len(one.running)) for one in found.images] == [(str(digest("a")), 1)]
         assert found.unknown == 0
         assert not has_unkept(c)
+
+
+def test_what_is_exploited_since_is_added_up_anew(catalog: Catalog, put_image: PutImage) -> None:
+    told = fixed_in("CVE-2026-1", "debian/bookworm", "bash", "2.0-1")
+    entries = [Exploit(name="CVE-2026-1", added=NOON, description=None)]
+    with catalog.write() as c:
+        tell(c, "debian-tracker json", [told])
+        put_image(c, "a", [package("bash")])
+        run(c, "a")
+        match(c, now=NOON)
+        for known in (True, True, False):
+            others = [
+                Exploit(name=f"CVE-2020-{n}", added=NOON, description=None) for n in range(20)
+            ]
+            apply_exploits(c, [*entries, *others] if known else others, "kev")
+            assert known or has_unkept(c)
+            match(c, now=NOON)
+            assert list(c.scalars(select(standing.c.exploited))) == [int(known)]
