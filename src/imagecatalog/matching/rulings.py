@@ -30,6 +30,9 @@ _NEVER = frozenset({"ignored", "end-of-life"})
 _ORDER: Sequence[State] = ("fix-out", "wont-fix", "no-fix", "undetermined", "not-affected")
 """Of two ranges that a version is in, the state that comes first counts."""
 
+_MOST = 10_000
+"""Rulings on a fault's other names in one package; of one with more its best name alone is ruled on."""
+
 
 def rule(claims: Iterable[Claim], background: Background) -> list[Ruling]:
     """The rulings on one package of one scope."""
@@ -48,7 +51,8 @@ def rule(claims: Iterable[Claim], background: Background) -> list[Ruling]:
         ruling
         for fault, many in counting.items()
         for ruling in _write(
-            sorted(names[fault]),
+            # Whoever asks by another name is led to the best one (``store.exposed.find_faults``).
+            sorted(names[fault]) if len(names[fault]) * len(many) <= _MOST else (fault,),
             many,
             fault=fault,
             severity=max(
