@@ -186,7 +186,7 @@ def enrol_backlog(c: Connection, shelf: Shelf, *, images: int = 10_000) -> int:
     last = max(waiting.values())
     distros = {one for one, number in waiting.items() if number > last - images}
     known = sorted(distros - {NO_DISTRO})
-    scopes = _find_scopes(c, known)
+    scopes = _find_scopes(c, [None if one == NO_DISTRO else one for one in distros])
     of_these: ColumnElement[bool] = manifest.c.distro_id.in_(known)
     if NO_DISTRO in distros:
         of_these = or_(of_these, manifest.c.distro_id.is_(None))

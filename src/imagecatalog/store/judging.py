@@ -57,7 +57,8 @@ def judge(c: Connection, components: Collection[int], advisories: Collection[int
     new = {name: found.excluded[name] for name in _COLUMNS[2:]}
     differs = or_(*(finding.c[name].is_distinct_from(value) for name, value in new.items()))
     writing = found.on_conflict_do_update(index_elements=_COLUMNS[:2], set_=new, where=differs)
-    return changed + c.execute(writing, values).rowcount > 0
+    kept = c.execute(writing, values, execution_options={"preserve_rowcount": True})
+    return changed > 0 or kept.rowcount > 0
 
 
 _INVALID = func.substr(component.c.key, 1, 1) == b"\x00"
