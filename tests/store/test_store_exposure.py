@@ -117,6 +117,25 @@ def test_a_range_of_a_package(catalog: Catalog, put_image: PutImage, name: str) 
         assert affected(c, f"pkg:deb/ubuntu/{name}@<3.0.15").images == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "version", "text"),
+    [
+        ("golang", "golang.org/x/text", "v0.3.5", "pkg:golang/golang.org/x/text@<v0.3.7"),
+        ("npm", "@angular/core", "1.0.0", "pkg:npm/%40angular/core@<2.0.0"),
+        ("maven", "org.example:app", "1.0", "pkg:maven/org.example/app@<2"),
+        ("pypi", "zope-interface", "1.0", "pkg:pypi/Zope.Interface@<2"),
+    ],
+)
+def test_a_range_names_a_package_of_a_language_in_full(
+    catalog: Catalog, put_image: PutImage, kind: str, name: str, version: str, text: str
+) -> None:
+    with catalog.write() as c:
+        number = put_image(c, "old", [Package(kind, name, version, "", name, version)])
+        ingest.record_repository(c, APP, {"old": number}, [number], [], now=NOON)
+        assert [one.image for one in affected(c, text).images] == [f"{APP}:old"]
+        assert affected(c, text.partition("@<")[0] + "@<0.1.0").images == ()
+
+
 def test_what_does_not_run_is_listed_up_to_the_limit(catalog: Catalog, put_image: PutImage) -> None:
     with catalog.write() as c:
         fill(c, put_image)
@@ -131,7 +150,15 @@ def test_what_nobody_tells_of_is_not_found(catalog: Catalog, put_image: PutImage
         with pytest.raises(NotFound, match="no feed tells of CVE-2026-9") as caught:
             affected(c, "CVE-2026-9")
         assert "refresh debian-tracker" in str(caught.value.hint)
-        for text in ("", "openssl", "pkg:", "pkg:deb", "pkg:deb/debian/openssl@<", "CVE 1"):
+        for text in (
+            "",
+            "openssl",
+            "pkg:",
+            "pkg:deb",
+            "pkg:deb/debian/openssl@<",
+            "pkg:npm/a@<2",
+            "CVE 1",
+        ):
             with pytest.raises(BadName):
                 affected(c, text)
 

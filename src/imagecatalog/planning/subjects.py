@@ -12,10 +12,10 @@ from imagecatalog.domain.advisories import Affected, AffectedRange
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.scopes import type_of
 from imagecatalog.errors import BadName, NotFound
-from imagecatalog.formats.purl import parse_purl
+from imagecatalog.formats.purl import SYSTEM_TYPES, package_name, parse_purl
 from imagecatalog.store import advisories, affected
 from imagecatalog.store.engine import Connection
-from imagecatalog.versions import deb, sort_key
+from imagecatalog.versions import key, sort_key
 
 _RANGE = re.compile(r"(<=|>=|<|>|=)?(.+)")
 _ADVISORY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
@@ -172,14 +172,14 @@ def _read_range(text: str) -> BadRange:
     if "@" in text and found is None:
         raise BadName(f"{text!r} names no version", hint="write pkg:deb/debian/openssl@<3.0.15")
     version = found[2] if found else None
-    if version is not None and purl.type == "deb":
-        deb.key(version)
+    if version is not None:
+        key(purl.type, version)  # no range tells of one that its ecosystem does not allow
     sign = (found[1] or "=") if found else None
     return BadRange(
         type=purl.type,
-        name=purl.name,
+        name=package_name(purl),
         or_binary=True,
-        distro=purl.namespace,
+        distro=purl.namespace if purl.type in SYSTEM_TYPES else None,
         sign=sign,
         version=version or "",
         fixed=version if sign == "<" else None,
