@@ -38,14 +38,16 @@ def weigh_findings(
     packages in it. One that apt calls current, and that holds a fault with a fix, is not current.
     """
     known = [row for row in rows if row.set_id is not None and row.unknown_code is None]
+    bare = [row for row in known if row.setup_id is None and verdicts[row.id].status == "unknown"]
     # What an image of no distribution holds is kept as of nowhere; no scope has the number 0.
-    nowhere = scopes.find_scopes(c, [NOWHERE]).get(NOWHERE, 0)
+    wanted = bare or any(row.scope_id is None for row in known)
+    names = scopes.name_scopes(c) if wanted else {}
+    nowhere = next((number for number, name in names.items() if name == NOWHERE), 0)
     pairs = {row.id: (row.scope_id or nowhere, row.set_id) for row in known if row.set_id}
     standings = findings.list_standings(c, pairs.values())
     found_in = {number: standings[pair] for number, pair in pairs.items()}
     fixable = {number for number, standing in found_in.items() if standing.fixable}
     undetermined = {number for number, standing in found_in.items() if standing.undetermined}
-    bare = [row for row in known if row.setup_id is None and verdicts[row.id].status == "unknown"]
     told = [row for row in known if row.setup_id is not None and row.id in fixable]
     beside = fixes.list_fixes(c, _places(told), with_debian=False)
     found = {}
@@ -62,8 +64,10 @@ def weigh_findings(
             verdict = _add(verdict, len(more))
         if more or verdict is not verdicts[row.id]:
             found[row.id] = Weighed(verdict, more)
+    if not bare:
+        return found
     doubts = _find_doubts(c, bare, undetermined)
-    return found | _judge_bare(c, bare, fixable, doubts, now)
+    return found | _judge_bare(c, bare, fixable, doubts, names=names, now=now)
 
 
 def _find_doubts(
@@ -112,15 +116,14 @@ def _judge_bare(
     rows: Sequence[JudgeableImage],
     fixable: set[int],
     doubts: Mapping[int, str],
+    *,
+    names: Mapping[int, str],
     now: datetime,
 ) -> dict[int, Weighed]:
     """Images of which apt knows nothing."""
-    if not rows:
-        return {}
     kinds = judgements.list_kinds(
         c, {row.set_id for row in rows if row.set_id is not None}, with_debian=True
     )
-    names = scopes.name_scopes(c)
     places = {kind for many in kinds.values() for kind in many if kind in LANGUAGES}
     places |= {names[row.scope_id] for row in rows if row.scope_id}
     spoken = held_findings.list_spoken(c, places - {NOWHERE})

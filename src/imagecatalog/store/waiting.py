@@ -33,27 +33,24 @@ from imagecatalog.store.schema import (
 def list_waiting(c: Connection, images: Collection[int]) -> set[int]:
     """Those of these images that have a component which was never judged, or none as yet."""
     found: set[int] = set()
-    if not images:
-        return found
-    pending = select(component.c.id).where(component.c.pending.is_(True)).limit(1)
-    is_pending = c.scalar(pending) is not None
     for batch in batches(sorted(images)):
-        behind = (
-            select(manifest.c.id)
-            .join(
-                unenrolled,
-                unenrolled.c.distro_id == func.coalesce(manifest.c.distro_id, NO_DISTRO),
-            )
-            .where(manifest.c.id.in_(batch), manifest.c.id <= unenrolled.c.manifest_id)
-        )
-        found.update(c.scalars(behind))
-        if is_pending:
-            found.update(_list_pending(c, batch))
+        found.update(c.scalars(_behind(batch).union(_pending(batch))))
     return found
 
 
-def _list_pending(c: Connection, images: Collection[int]) -> set[int]:
-    query = (
+def _behind(images: Collection[int]) -> Select[Any]:
+    """Those that are not enrolled."""
+    return (
+        select(manifest.c.id)
+        .join(unenrolled, unenrolled.c.distro_id == func.coalesce(manifest.c.distro_id, NO_DISTRO))
+        .where(manifest.c.id.in_(images), manifest.c.id <= unenrolled.c.manifest_id)
+    )
+
+
+def _pending(images: Collection[int]) -> Select[Any]:
+    # As a rule nothing waits, and then no package is looked at.
+    some = select(component.c.id).where(component.c.pending.is_(True)).limit(1).scalar_subquery()
+    return (
         select(manifest.c.id)
         .join(package_set_chunk, package_set_chunk.c.set_id == manifest.c.set_id)
         .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
@@ -65,13 +62,12 @@ def _list_pending(c: Connection, images: Collection[int]) -> set[int]:
         .join(scope, scope.c.id == component.c.scope_id)
         .outerjoin(distro, distro.c.id == manifest.c.distro_id)
         .where(
+            some.is_not(None),
             manifest.c.id.in_(images),
             component.c.pending.is_(True),
             or_(component.c.scope_id == distro.c.scope_id, scope.c.name.in_(LANGUAGES)),
         )
-        .distinct()
     )
-    return set(c.scalars(query))
 
 
 def list_partly_foreign(c: Connection, sets: Collection[int]) -> set[int]:
