@@ -27,7 +27,7 @@ def on_postgresql(
     health = client.get("/api/v1/clusters").json()["items"]
     scanned = datetime.fromisoformat(health[0]["last_good"])
     sync(catalog, fleet, [f"oci:{sample.images()}"], now=lambda: scanned)
-    refresh(catalog, fleet, ["apt"], now=lambda: scanned)
+    refresh(catalog, fleet, now=lambda: scanned)
     record(catalog, fleet, dumps=sample.pods(), now=lambda: scanned)
     clock = client.app.state.service.clock  # type: ignore[attr-defined]
     yield TestClient(create_asgi_app(fleet, catalog, clock=clock))
@@ -42,6 +42,9 @@ def test_answers_are_the_same(client: TestClient, on_postgresql: TestClient) -> 
         "/outdated?all=true&limit=1000",
         "/outdated?limit=3",
         "/running?limit=1000",
+        "/advisories?limit=1000&all=true",
+        "/advisories?limit=5&cluster=north&state=fix-out",
+        f"/images/{digest}/advisories?all=true",
         f"/images?repository={repository}",
         f"/images/{digest}",
         f"/images/{digest[7:19]}",
@@ -50,6 +53,7 @@ def test_answers_are_the_same(client: TestClient, on_postgresql: TestClient) -> 
         "/packages/openssl/images?limit=1000",
         "/packages/openssl/images?below=3.0.16",
         "/search?q=edge",
+        "/search?q=cve-2026-4",
         "/search?q=OPENSSL",
     ]:
         here, there = (one.get(f"/api/v1{path}") for one in (client, on_postgresql))

@@ -9,8 +9,10 @@ from imagecatalog.cli.layouts import describe_places, say_next
 from imagecatalog.cli.lineage_layouts import say
 from imagecatalog.cli.render import Cell, Column, plural, wrap, write_table
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
+from imagecatalog.planning.finding_sentences import explain_suppression
 
 _SHOWN = 3
+_HIDDEN = 5
 _PACKAGES = (
     Column("PACKAGE"),
     Column("SOURCE"),
@@ -29,6 +31,8 @@ _IMAGES = (
 def show_exposure(found: Exposure) -> None:
     """``affected``: who has the fault, in which versions, and what runs."""
     say(wrap(_headline(found), 2))
+    if rated := _describe_rating(found):
+        say(wrap(rated, 2))
     if found.description or found.aliases:
         about = [found.description or "", ", ".join(found.aliases[:8])]
         if len(found.aliases) > 8:
@@ -40,23 +44,57 @@ def show_exposure(found: Exposure) -> None:
     if found.images:
         say()
         write_table(_IMAGES, [_image_row(one) for one in found.images])
+    hidden = [one for one in found.images if one.suppressed]
+    for one in hidden[:_HIDDEN]:
+        assert one.suppressed is not None
+        say(wrap(f"suppressed in {one.image}: {explain_suppression(one.suppressed)}", 2))
+    if len(hidden) > _HIDDEN:
+        say(f"and suppressed in {len(hidden) - _HIDDEN:,} more: see --format json")
+    if elsewhere := _describe_elsewhere(found):
+        say(wrap(elsewhere, 2))
     _show_doubts(found)
     if found.containers:
         say_next(f"plan --for {shlex.quote(found.id)}")
 
 
 def _headline(found: Exposure) -> str:
-    running = sum(bool(one.running) for one in found.images)
+    counting = [one for one in found.images if one.suppressed is None]
+    running = sum(bool(one.running) for one in counting)
+    containers = sum(place.containers for one in counting for place in one.running)
     if not found.images:
         return f"No image is known to be affected by {found.id}"
+    if not counting:
+        return f"{found.id} is suppressed in every image that holds it"
     fixes = {one.fixed for one in found.packages}
     fix = "a fix is out" if None not in fixes else "no fix is out for all of it"
     if fixes == {None}:
         fix = "no fix is out"
     if not running:
         return f"{found.id} affects nothing that runs; {fix}"
-    where = f"{plural(running, 'running image')} in {plural(found.containers, 'container')}"
+    where = f"{plural(running, 'running image')} in {plural(containers, 'container')}"
     return f"{found.id} affects {where}; {fix}"
+
+
+def _describe_rating(found: Exposure) -> str:
+    """How bad it is, as far as anybody says so."""
+    parts = [found.severity] if found.severity else []
+    if found.exploited:
+        due = f", to be fixed by {found.due:%Y-%m-%d}" if found.due else ""
+        parts.append(f"known to be exploited{due}")
+    if found.epss is not None:
+        parts.append(f"{found.epss:.1%} likely to be exploited within 30 days")
+    return "; ".join(parts)
+
+
+def _describe_elsewhere(found: Exposure) -> str:
+    """Where it is fixed beside the releases that images hold it in."""
+    held = {(one.source, one.release) for one in found.packages}
+    fixes = dict.fromkeys(
+        f"{one.source} {one.fixed} in {one.scope}"
+        for one in found.statements
+        if one.fixed and (one.source, one.scope.partition("/")[2] or None) not in held
+    )
+    return f"fixed elsewhere: {_some(list(fixes))}" if fixes else ""
 
 
 def _show_doubts(found: Exposure) -> None:
@@ -79,7 +117,7 @@ def _package_row(one: AffectedPackage) -> tuple[str | Cell, ...]:
 def _image_row(one: ExposedImage) -> tuple[str | Cell, ...]:
     containers = sum(place.containers for place in one.running)
     return (
-        one.image,
+        f"{one.image} (suppressed)" if one.suppressed else one.image,
         _some(one.packages),
         f"{containers:,}" if containers else "-",
         describe_places(one.running),

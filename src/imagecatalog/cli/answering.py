@@ -59,6 +59,8 @@ class OutdatedQuestion(Places, frozen=True, kw_only=True):
     all_images: bool = False
     security: bool = False
     status: str | None = None
+    severity: str | None = None
+    exploited: bool = False
 
     @property
     def is_everything(self) -> bool:
@@ -170,6 +172,8 @@ class LocalCatalog:
             all_images=ask.all_images,
             security=ask.security,
             status=ask.status,
+            severity=ask.severity,
+            exploited=ask.exploited,
             cluster=ask.cluster,
             namespace=ask.namespace,
             image=ask.image,

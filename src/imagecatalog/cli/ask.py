@@ -54,6 +54,12 @@ def _places(verb: Callable[..., T]) -> Callable[..., T]:
 )
 @click.option("--security", is_flag=True, help="Only those with a security update.")
 @click.option("--status", metavar="VERDICT", help="Only those with this verdict.")
+@click.option(
+    "--severity",
+    type=click.Choice(("critical", "high", "medium", "low")),
+    help="Only those whose worst fault with a fix is so bad.",
+)
+@click.option("--exploited", is_flag=True, help="Only those with a fault known to be exploited.")
 @_places
 @click.option("--exit-code", is_flag=True, help="Exit with 10 when anything is listed.")
 @click.pass_obj

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from imagecatalog.cli.finding_layouts import SEVERITY_COLOURS
-from imagecatalog.cli.layouts import say_next
+from imagecatalog.cli.layouts import SEVERITY_COLOURS, say_next
 from imagecatalog.cli.lineage_layouts import say
 from imagecatalog.cli.render import Cell, Column, format_age, plural, wrap, write_table
 from imagecatalog.domain.advisories import RunningFault, RunningFaults

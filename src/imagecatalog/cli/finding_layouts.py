@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from imagecatalog.cli.layouts import say_next
+from imagecatalog.cli.layouts import SEVERITY_COLOURS, say_next
 from imagecatalog.cli.lineage_layouts import say
 from imagecatalog.cli.render import Cell, Column, wrap, write_table
 from imagecatalog.domain.findings import SEVERITIES, Finding, ImageFindings
@@ -15,8 +15,6 @@ from imagecatalog.planning.finding_sentences import (
     describe_suppression,
 )
 
-SEVERITY_COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
-"""Of severities, beside their word."""
 _COLUMNS = (
     Column("SEVERITY"),
     Column("PACKAGE", least=10),

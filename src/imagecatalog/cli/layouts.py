@@ -45,6 +45,8 @@ _VERDICTS: dict[Status, tuple[str, str, str]] = {
     "unknown": ("?", "unknown", "blue"),
     "current": ("●", "current", "green"),
 }
+SEVERITY_COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
+"""Of severities, beside their word."""
 _REASONS = 5
 
 
@@ -74,16 +76,21 @@ def show_outdated(
         return
     _say()
     registry = _usual_registry(item.image for item in items)
+    is_rated = any(item.severity or item.exploited for item in items)
     columns = (
         Column("VERDICT"),
         Column(_image_title(registry), least=26, is_name=True, is_fact=True),
         Column("SECURITY", right=True),
-        Column("UPDATES", right=True),
+        Column("UPDATES", right=True, is_spare=True),
+        *((Column("WORST"),) if is_rated else ()),
         Column("WAITING", right=True),
         Column("FROM", least=16, is_spare=True),
         Column("RUNS IN", least=10),
     )
-    write_table(columns, [_outdated_row(item, registry, now) for item in items])
+    rows = [_outdated_row(item, registry, now, is_rated=is_rated) for item in items]
+    write_table(columns, rows)
+    if any(item.exploited for item in items):
+        _say("● a fault that is known to be exploited")
     _say_reasons(items, "image")
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
@@ -126,7 +133,9 @@ def _outdated_headline(items: Sequence[OutdatedImage], overview: Overview | None
     return f"{urgent:,} of the {plural(len(items), 'image')} listed {needs} a security update"
 
 
-def _outdated_row(item: OutdatedImage, registry: str, now: datetime) -> tuple[str | Cell, ...]:
+def _outdated_row(
+    item: OutdatedImage, registry: str, now: datetime, *, is_rated: bool
+) -> tuple[str | Cell, ...]:
     security = sum(update.security for update in item.updates)
     is_judged = item.status != "unknown" or bool(item.updates)
     return (
@@ -134,10 +143,17 @@ def _outdated_row(item: OutdatedImage, registry: str, now: datetime) -> tuple[st
         item.image.removeprefix(registry),
         Cell(f"{security}", "red" if security else None) if is_judged else "-",
         f"{len(item.updates)}" if is_judged else "-",
+        *((_describe_worst(item),) if is_rated else ()),
         format_age(item.waiting_since, now) if item.waiting_since else "-",
         item.base.rpartition("/")[2] if item.base else "-",
         describe_places(item.running),
     )
+
+
+def _describe_worst(item: OutdatedImage) -> Cell:
+    """The severity of the worst fault with a fix; a dot where one is exploited."""
+    word = f"{item.severity or '-'}{' ●' if item.exploited else ''}"
+    return Cell(word, SEVERITY_COLOURS.get(item.severity or ""))
 
 
 def describe_places(places: Iterable[Place]) -> str:

@@ -68,6 +68,8 @@ class RemoteCatalog:
             "all": "true" if ask.all_images else None,
             "security": "true" if ask.security else None,
             "status": ask.status,
+            "severity": ask.severity,
+            "exploited": "true" if ask.exploited else None,
             "cluster": ask.cluster,
             "namespace": ask.namespace,
             "image": ask.image,

@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from imagecatalog.domain.contents import FileProblem
+from imagecatalog.domain.findings import Severity
 
 Status = Literal["security-update", "update", "superseded", "end-of-life", "current", "unknown"]
 """A verdict; ``superseded`` is an image that runs and is not the newest of its line, or not built on
@@ -89,6 +90,10 @@ class OutdatedImage(Struct, frozen=True, kw_only=True):
     """The newest tag of its base's line, where that is another image."""
     waiting_since: datetime | None = None
     """When the first of its security updates, or else of its updates, was first seen."""
+    severity: Severity | None = None
+    """The worst of the faults in it that a fix is out for, and that count; of what runs alone."""
+    exploited: bool = False
+    """Whether any fault in it that counts is known to be exploited."""
 
 
 class RunningItem(Struct, frozen=True, kw_only=True):
@@ -124,6 +129,10 @@ class Overview(Struct, frozen=True, kw_only=True):
     """When the oldest security update that waits in what runs was first seen."""
     worst: tuple[OutdatedImage, ...]
     """The ten worst, their ``updates`` left empty."""
+    by_severity: dict[str, int] = {}
+    """Running images by the worst of the faults in them that a fix is out for."""
+    exploited: int = 0
+    """Running images with a fault that is known to be exploited."""
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -301,7 +310,7 @@ class Holder(Struct, frozen=True, kw_only=True):
 class SearchHit(Struct, frozen=True, kw_only=True):
     """One thing that a search found."""
 
-    kind: Literal["image", "repository", "package", "workload", "namespace", "cluster"]
+    kind: Literal["image", "repository", "package", "workload", "namespace", "cluster", "advisory"]
     name: str
     detail: str
     link: str

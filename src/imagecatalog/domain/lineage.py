@@ -156,10 +156,12 @@ class PackageChanges(Struct, frozen=True, kw_only=True):
 
 
 class AdvisoryChanges(Struct, frozen=True, kw_only=True):
-    """Which advisories went and came with the packages."""
+    """Which faults went, came and stayed with the packages."""
 
     fixed: tuple[str, ...] = ()
     introduced: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
+    """Those that both have."""
 
 
 class LayerChanges(Struct, frozen=True, kw_only=True):

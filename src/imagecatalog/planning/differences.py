@@ -14,12 +14,11 @@ from imagecatalog.domain.lineage import (
     PackageChange,
     PackageChanges,
 )
-from imagecatalog.domain.packages import Distro, Package
-from imagecatalog.domain.scopes import names_in, scope_of
+from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName
 from imagecatalog.matching.lines import Lines
 from imagecatalog.planning.ancestry import find_image
-from imagecatalog.store import affected, exposure, images, labels, lookups, packages
+from imagecatalog.store import held_findings, images, labels, lookups, packages
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.versions import sort_key
@@ -58,21 +57,23 @@ def diff(c: Connection, a: str, b: str | None = None, *, rules: Sequence[LineRul
 
 
 def _compare_faults(c: Connection, before: ImageRow, after: ImageRow) -> AdvisoryChanges:
-    """Which faults went and which came, each image's by its own release, as the tracker has them."""
+    """Which faults went and which came, each image's by its own release, of all kinds of packages."""
     if before.set_id is None or after.set_id is None:
         return AdvisoryChanges()
     old, new = _list_faults(c, before), _list_faults(c, after)
-    return AdvisoryChanges(fixed=tuple(sorted(old - new)), introduced=tuple(sorted(new - old)))
+    return AdvisoryChanges(
+        fixed=tuple(sorted(old - new)),
+        introduced=tuple(sorted(new - old)),
+        remaining=tuple(sorted(old & new)),
+    )
 
 
 def _list_faults(c: Connection, row: ImageRow) -> set[str]:
+    """The faults that count, those that nobody has determined left out."""
     assert row.set_id is not None
-    (placed,) = exposure.list_placed(c, [row.id])
-    held = packages.list_packages(c, row.set_id)
-    os = Distro(placed.distro, placed.version_id or None, placed.codename or None)
-    place = scope_of(os)
-    named = {pair for one in held for pair in names_in(place, one)}
-    return set(affected.list_faults(c, place, named))
+    scope_id, _ = held_findings.find_scope(c, row.id)
+    held = held_findings.list_held(c, row.set_id, scope_id)
+    return {one.advisory for one in held if one.state != "undetermined"}
 
 
 def _find_newest(c: Connection, name: str, number: int, rules: Sequence[LineRule]) -> int:

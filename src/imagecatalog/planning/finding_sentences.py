@@ -11,7 +11,7 @@ from imagecatalog.domain.findings import Finding, FindingCounts, Suppression
 if TYPE_CHECKING:
     from imagecatalog.planning.fault_story import FaultStory
 
-_STATES = {
+STATE_WORDS = {
     "no-fix": "no fix yet",
     "wont-fix": "will not be fixed",
     "undetermined": "nobody has determined it",
@@ -19,6 +19,7 @@ _STATES = {
     "not-affected": "not affected",
     "unknown": "unknown",
 }
+"""Of states without a fix that is out."""
 
 
 def describe_counts(counts: FindingCounts) -> str:
@@ -45,7 +46,7 @@ def describe_state(one: Finding) -> str:
         # Of dpkg's packages alone apt's word is known.
         missing = one.type == "deb" and one.candidate is None
         return f"install {one.fixed}{'; its apt sources do not offer it' if missing else ''}"
-    words = _STATES[one.state]
+    words = STATE_WORDS[one.state]
     if one.state == "fixed" and one.fixed:
         return f"{words} since {one.fixed}"
     return f"{words} ({one.reason})" if one.reason else words
@@ -93,7 +94,7 @@ def describe_fault_state(one: RunningFault) -> str:
     if one.suppressed and not one.images:
         return "suppressed"
     if one.state != "fix-out":
-        return _STATES[one.state]
+        return STATE_WORDS[one.state]
     return ", ".join(dict.fromkeys(fix.fixed for fix in one.fixed)) or "a fix is out"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, get_args
@@ -42,7 +43,7 @@ class FaultFilter(Struct, frozen=True, kw_only=True):
     everything: bool = False
     """Also those that count in nothing that runs."""
 
-    def keeps(self, one: _Fault) -> bool:
+    def keeps(self, one: Fault) -> bool:
         """Whether a fault is to be listed."""
         if self.state is None and one.is_suppressed and not self.everything:
             return False
@@ -53,7 +54,7 @@ class FaultFilter(Struct, frozen=True, kw_only=True):
         return self.severity is None or self.severity == (SEVERITIES[one.severity] or "unrated")
 
 
-class _Fault(Struct):
+class Fault(Struct):
     """A fault with the components that run; ``hidden`` are the images in which it does not count."""
 
     id: int
@@ -80,12 +81,14 @@ class _Fault(Struct):
 
     @property
     def shown_state(self) -> FaultState:
+        """Its state, or that it counts nowhere."""
         if self.is_suppressed:
             return "suppressed"
         return self.state  # type: ignore[return-value]  # findings have these states alone
 
     @property
     def key(self) -> _Key:
+        """Its place in the order."""
         return (
             self.is_suppressed,
             not self.is_exploited,
@@ -115,11 +118,8 @@ def list_running_faults(
     where = RunFilter(cluster=wanted.cluster, namespace=wanted.namespace)
     images = running_faults.list_running(c, where)
     due = running_faults.list_exploited(c)
-    gathered = _gather(running_faults.list_faults(c), due)
-    numbers = {number for one in gathered for number in one.components}
-    holding = Holding.read(c, images, numbers)
-    faults = _place(gathered, holding)
-    told = _find_suppressed(c, faults, holding, now)
+    faults, _ = read_faults(c, images, due, running_faults.list_faults(c), now=now)
+    told = Counter(number for one in faults if one.is_fixable for number in one.hidden)
     listed = sorted((one for one in faults if wanted.keeps(one)), key=lambda one: one.key)
     rest = [one for one in listed if place is None or one.key > place]
     shown = rest if limit is None else rest[:limit]
@@ -142,14 +142,31 @@ def list_running_faults(
     )
 
 
-def _gather(rows: Iterable[HeldFault], exploited: Collection[int]) -> list[_Fault]:
+def read_faults(
+    c: Connection,
+    images: Sequence[RunningImage],
+    exploited: Collection[int],
+    rows: Iterable[HeldFault],
+    *,
+    now: datetime,
+) -> tuple[list[Fault], Holding]:
+    """The faults among the rows that any of these images has, each with where it does not count."""
+    gathered = _gather(rows, exploited)
+    numbers = {number for one in gathered for number in one.components}
+    holding = Holding.read(c, images, numbers)
+    faults = _place(gathered, holding)
+    _hide_suppressed(c, faults, holding, now)
+    return faults, holding
+
+
+def _gather(rows: Iterable[HeldFault], exploited: Collection[int]) -> list[Fault]:
     """One of each fault, with all components that have it."""
-    found: dict[int, _Fault] = {}
+    found: dict[int, Fault] = {}
     components: dict[int, list[int]] = {}
     for row in rows:
         one = found.get(row.advisory_id)
         if one is None:
-            one = found[row.advisory_id] = _Fault(
+            one = found[row.advisory_id] = Fault(
                 row.advisory_id,
                 row.advisory,
                 row.epss,
@@ -165,7 +182,7 @@ def _gather(rows: Iterable[HeldFault], exploited: Collection[int]) -> list[_Faul
     return list(found.values())
 
 
-def _place(gathered: Iterable[_Fault], holding: Holding) -> list[_Fault]:
+def _place(gathered: Iterable[Fault], holding: Holding) -> list[Fault]:
     """Those of them that any of the images has, each with these images."""
     faults = []
     for one in gathered:
@@ -176,14 +193,14 @@ def _place(gathered: Iterable[_Fault], holding: Holding) -> list[_Fault]:
     return faults
 
 
-def _find_suppressed(
-    c: Connection, faults: Sequence[_Fault], holding: Holding, now: datetime
-) -> dict[int, int]:
-    """Note in which images faults do not count; by image how many fixable ones of it that are."""
+def _hide_suppressed(
+    c: Connection, faults: Sequence[Fault], holding: Holding, now: datetime
+) -> None:
+    """Note in which images faults do not count."""
     spoken = suppressions.list_spoken_of(c, now=now)
     about = [one for one in faults if one.id in spoken]
     if not about:
-        return {}
+        return
     numbers = {number for one in about for number in one.components}
     names = running_faults.name_components(c, numbers)
     held = {number: list(holding.list_images(holding.find([number]))) for number in numbers}
@@ -198,17 +215,12 @@ def _find_suppressed(
                 asked[one.id].setdefault(image.id, []).append(item)
     every = {item for many in asked.values() for parts in many.values() for item in parts}
     why = suppressions_of(c, every, now=now)
-    told: dict[int, int] = {}
     for one in about:
         parts = asked[one.id]
         one.hidden = frozenset(number for number in parts if all(i in why for i in parts[number]))
-        if one.is_fixable:
-            for number in one.hidden:
-                told[number] = told.get(number, 0) + 1
         one.containers -= sum(
             image.containers for image in holding.list_images(one.images) if image.id in one.hidden
         )
-    return told
 
 
 def _ask(
@@ -232,7 +244,7 @@ def _count_fixable(c: Connection, images: Iterable[RunningImage], hidden: Mappin
 
 def _describe(
     c: Connection,
-    shown: Sequence[_Fault],
+    shown: Sequence[Fault],
     due: Mapping[int, datetime | None],
 ) -> tuple[RunningFault, ...]:
     numbers = {number for one in shown for number in one.components}
@@ -268,7 +280,7 @@ def _describe(
 
 
 def _list_fixed(
-    one: _Fault, names: Mapping[int, ComponentName], fixed: Mapping[tuple[int, int], str]
+    one: Fault, names: Mapping[int, ComponentName], fixed: Mapping[tuple[int, int], str]
 ) -> tuple[FixedIn, ...]:
     found = {
         (names[number].scope, names[number].name, version)

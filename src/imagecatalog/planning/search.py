@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from imagecatalog.domain.answers import SearchHit
@@ -9,9 +10,12 @@ from imagecatalog.store import finds, images, lookups, tags
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.labels import labelled
 
+_ADVISORY = re.compile(r"[A-Za-z][A-Za-z0-9]+-[A-Za-z0-9]+(?:[-:][A-Za-z0-9]*)*")
+"""What may be the beginning of an advisory's name."""
+
 
 def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...]:
-    """Digests that begin so, then repositories, packages, workloads, namespaces, clusters.
+    """Digests and advisories that begin so, then repositories, packages, workloads, namespaces, clusters.
 
     ``KEY=VALUE`` finds images that carry this label, too.
     Within a kind an equal name comes first, then names that begin so, then by name.
@@ -19,7 +23,7 @@ def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...
     text = text.strip()
     if not text:
         return ()
-    hits = _by_digest(c, text, limit) + _by_label(c, text, limit)
+    hits = _by_digest(c, text, limit) + _by_label(c, text, limit) + _by_advisory(c, text, limit)
     hits += [
         SearchHit(kind="repository", name=name, detail="repository", link=f"/images/{quote(name)}")
         for name in finds.find_repositories(c, text, limit=limit)
@@ -58,6 +62,20 @@ def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...
             SearchHit(kind="namespace", name=name, detail=cluster, link=f"/running?{where}")
         )
     return tuple(hits[:limit])
+
+
+def _by_advisory(c: Connection, text: str, limit: int) -> list[SearchHit]:
+    if not _ADVISORY.fullmatch(text):
+        return []
+    return [
+        SearchHit(
+            kind="advisory",
+            name=name,
+            detail=(about or "advisory")[:120],
+            link=f"/advisories/{quote(name, safe='')}",
+        )
+        for name, about in finds.find_advisories(c, text, limit=limit)
+    ]
 
 
 def _by_label(c: Connection, text: str, limit: int) -> list[SearchHit]:

@@ -15,9 +15,11 @@ from imagecatalog.domain.answers import (
     RunningItem,
     Verdict,
 )
+from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import inherit
+from imagecatalog.planning.severities import Worst, rate_running, rate_updates
 from imagecatalog.planning.told import judge_names, list_told
 from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
 from imagecatalog.store import counts, images, lookups, runs, updates
@@ -29,8 +31,9 @@ from imagecatalog.store.runs import AliveImage, RunFilter, RunRow
 _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
 
-_Key = tuple[int, int, int, int, str, int]
-"""Rank of the status, then how many (negative) security updates, updates, containers; name, number.
+_Key = tuple[int, bool, int, int, int, int, str, int]
+"""Rank of the status; of security updates not exploited, and severity (negative); then how many
+(negative) security updates, updates, containers; name, number.
 
 For an image that was never met the number is that of the runtime's name for it, negative."""
 
@@ -42,6 +45,7 @@ class _Candidate(Struct, frozen=True):
     judged: JudgedImage
     run_images: tuple[int, ...]
     containers: int
+    worst: Worst
 
     @property
     def verdict(self) -> Verdict:
@@ -50,8 +54,11 @@ class _Candidate(Struct, frozen=True):
     @property
     def key(self) -> _Key:
         verdict = self.verdict
+        worst = self.worst if verdict.status == "security-update" else Worst()
         return (
             _RANK[verdict.status],
+            not worst.exploited,
+            -SEVERITIES.index(worst.severity),
             -verdict.security,
             -verdict.updates,
             -self.containers,
@@ -85,6 +92,12 @@ def overview(
             default=None,
         ),
         worst=_describe(c, listed, RunFilter(), with_updates=False),
+        by_severity={
+            severity: sum(item.worst.severity == severity for item in candidates)
+            for severity in reversed(SEVERITIES)
+            if severity is not None
+        },
+        exploited=sum(item.worst.exploited for item in candidates),
     )
 
 
@@ -95,6 +108,8 @@ def outdated(
     all_images: bool = False,
     security: bool = False,
     status: str | None = None,
+    severity: str | None = None,
+    exploited: bool = False,
     cluster: str | None = None,
     namespace: str | None = None,
     image: str | None = None,
@@ -105,8 +120,8 @@ def outdated(
     """Images that need an update or of which that is unknown, worst first.
 
     Of those that run; with ``all_images`` of every image that a registry has, current ones too.
-    ``security`` keeps those with a security update, ``status`` those with that verdict, ``image``
-    those whose name contains it. ``running`` is what was read of all that runs.
+    ``security`` keeps those with a security update, ``status`` those with that verdict,
+    ``severity`` those whose worst fault with a fix is so bad, ``image`` those whose name contains it. ``running`` is what was read of all that runs.
     """
     wanted = RunFilter(cluster=cluster, namespace=namespace)
     candidates = _running_candidates(c, wanted, now, running)
@@ -118,9 +133,11 @@ def outdated(
         if (all_images or status == "current" or item.verdict.status != "current")
         and (not security or item.verdict.status == "security-update")
         and (status is None or item.verdict.status == status)
+        and (severity is None or item.worst.severity == severity)
+        and (not exploited or item.worst.exploited)
         and (image is None or image in item.name)
     ]
-    place = read_cursor(after, tuple[int, int, int, int, str, int])
+    place = read_cursor(after, tuple[int, bool, int, int, int, int, str, int])
     if place is not None:
         found = [item for item in found if item.key > place]
     shown = found if limit is None else found[:limit]
@@ -147,6 +164,8 @@ def _running_candidates(
         running.unmet = _judge_never_met(
             c, [item for item in running.alive if item.manifest_id is None]
         )
+    if running.worst is None:
+        running.worst = rate_running(c, now=now)
     candidates = [
         _Candidate(
             name=_usual_name(items),
@@ -154,6 +173,7 @@ def _running_candidates(
             judged=running.unmet[items[0].run_image_id] if number is None else judged[number],
             run_images=tuple(item.run_image_id for item in items),
             containers=sum(item.containers for item in items),
+            worst=running.worst.get(number or 0, Worst()),
         )
         for (number, _, _), items in grouped.items()
     ]
@@ -200,7 +220,7 @@ def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) 
     judged = judge_images(c, rest, now=now)
     names = images.best_names(c, rest)
     idle = [
-        _Candidate(names.get(number, f"image {number}"), number, item, (), 0)
+        _Candidate(names.get(number, f"image {number}"), number, item, (), 0, Worst())
         for number, item in judged.items()
     ]
     return sorted([*running, *idle], key=lambda item: item.key)
@@ -219,7 +239,11 @@ def _describe(
     reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()
     told = list_told(c, reports)
     pending = {
-        item.number: (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes)
+        item.number: rate_updates(
+            c,
+            (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes),
+            item.worst.hidden,
+        )
         for item in shown
         if with_updates and item.number
     }
@@ -245,6 +269,8 @@ def _describe(
                 base=names.get(bases.get(item.number, 0)),
                 newer_base=item.judged.newer_base,
                 waiting_since=item.verdict.waiting_since,
+                severity=item.worst.severity,
+                exploited=item.worst.exploited,
             )
         )
     return tuple(described)

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Update, Verdict
 from imagecatalog.planning.risks import weigh_findings
+from imagecatalog.planning.severities import Worst
 from imagecatalog.planning.told import judge_told
 from imagecatalog.store import apt, judgements, packages, runs, updates
 from imagecatalog.store.engine import Connection
@@ -44,6 +45,8 @@ class Running(Struct):
     judged: Mapping[int, JudgedImage]
     unmet: Mapping[int, JudgedImage] | None = None
     """Those of what no sync met, by the number of the runtime's name; None: not asked for yet."""
+    worst: Mapping[int, Worst] | None = None
+    """How bad it is in each image; None: not asked for yet."""
 
 
 def read_running(c: Connection, *, now: datetime) -> Running:

@@ -203,39 +203,3 @@ def rate_faults(c: Connection, names: Collection[str]) -> dict[str, Rated]:
         for name, severity, many in c.execute(query):
             found[name] = Rated(severity, many > 0)
     return found
-
-
-def list_faults(
-    c: Connection, place: str, sources: Collection[tuple[str, str]]
-) -> dict[str, set[str]]:
-    """The faults that packages of a scope have, each with the packages that have it.
-
-    ``sources`` are pairs of name and version. Faults that nobody has determined are left out.
-    """
-    kind = type_of(place)
-    versions: dict[str, list[bytes]] = {}
-    for source, version in sources:
-        versions.setdefault(source, []).append(sort_key(kind, version))
-    found: dict[str, set[str]] = {}
-    for batch in batches(sorted(versions)):
-        query = (
-            select(
-                advisory.c.name,
-                affected.c.name,
-                affected.c.low_key,
-                affected.c.high_key,
-                affected.c.high_inclusive,
-            )
-            .join(affected, affected.c.advisory_id == advisory.c.id)
-            .join(scope, scope.c.id == affected.c.scope_id)
-            .where(
-                affected.c.name.in_(batch),
-                scope.c.name == place,
-                affected.c.status.in_(("fixed", "open")),
-                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
-            )
-        )
-        for name, source, low, high, inclusive in c.execute(query):
-            if any(AffectedRange(low, high, inclusive).contains(one) for one in versions[source]):
-                found.setdefault(name, set()).add(source)
-    return found

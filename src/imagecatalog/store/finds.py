@@ -6,7 +6,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from imagecatalog.store.schema import cluster, package_version, repository, run, tag, tag_period
+from imagecatalog.store.schema import (
+    advisory,
+    cluster,
+    package_version,
+    repository,
+    run,
+    tag,
+    tag_period,
+)
 
 
 def _order(column: ColumnElement[Any], text: str) -> list[ColumnElement[Any]]:
@@ -80,6 +88,20 @@ def find_namespaces(c: Connection, text: str, *, limit: int) -> list[tuple[str, 
         .where(run.c.until.is_(None), run.c.namespace.icontains(text, autoescape=True))
         .group_by(*columns)
         .order_by(*columns)
+        .limit(limit)
+    )
+    return list(c.execute(query).all())
+
+
+def find_advisories(c: Connection, text: str, *, limit: int) -> list[tuple[str, str | None]]:
+    """Advisories whose name begins so, as CVE-2026-1, in whatever case: name and description."""
+    start = text.upper()
+    if start.startswith("GHSA-"):
+        start = f"GHSA{text[4:].lower()}"
+    query = (
+        select(advisory.c.name, advisory.c.description)
+        .where(advisory.c.name.between(start, f"{start}\uffff"))
+        .order_by(advisory.c.name)
         .limit(limit)
     )
     return list(c.execute(query).all())

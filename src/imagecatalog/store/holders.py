@@ -50,12 +50,14 @@ def list_holders(
     name: str,
     *,
     below: str | None = None,
+    kind: str | None = None,
     limit: int | None = None,
     after: str | None = None,
 ) -> Page[Holder]:
     """The images that hold a binary package, the oldest version first.
 
-    ``below`` keeps versions that sort before it in the package's own ecosystem. Raises BadName if
+    ``below`` keeps versions that sort before it in the package's own ecosystem, ``kind`` those of
+    packages of that type. Raises BadName if
     it is none of Debian's.
     """
     place = read_cursor(after, tuple[bytes, int, int, int, int])
@@ -67,6 +69,8 @@ def list_holders(
     )
     if below is not None:
         query = query.where(_is_below(below))
+    if kind is not None:
+        query = query.where(package_version.c.type == kind)
     if place is not None:
         query = query.where(package_version.c.key >= place[0], tuple_(*_ORDER) > tuple_(*place))
     if limit is not None:

@@ -78,18 +78,20 @@ def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
         .group_by(run_image.c.manifest_id)
         .subquery()
     )
-    nowhere = c.scalar(select(scope.c.id).where(scope.c.name == NOWHERE)) or 0
+    nowhere = select(scope.c.id).where(scope.c.name == NOWHERE).scalar_subquery()
     query = (
-        select(manifest.c.id, manifest.c.set_id, distro.c.scope_id, alive.c.containers)
+        select(
+            manifest.c.id,
+            func.coalesce(distro.c.scope_id, nowhere, 0),
+            manifest.c.set_id,
+            alive.c.containers,
+        )
         .join(alive, alive.c.manifest_id == manifest.c.id)
         .outerjoin(distro, distro.c.id == manifest.c.distro_id)
         .where(manifest.c.set_id.is_not(None))
         .order_by(manifest.c.id)
     )
-    return [
-        RunningImage(number, nowhere if place is None else place, set_id, containers)
-        for number, set_id, place, containers in c.execute(query)
-    ]
+    return [RunningImage(*row) for row in c.execute(query)]
 
 
 def list_faults(c: Connection) -> list[HeldFault]:

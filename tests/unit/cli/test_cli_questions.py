@@ -113,6 +113,7 @@ def test_outdated_answers_first(
         "(registry.example.org/…)",
         "SECURITY",
         "UPDATES",
+        "WORST",
         "WAITING",
         "FROM",
         "RUNS",

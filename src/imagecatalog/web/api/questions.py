@@ -36,6 +36,8 @@ def ask_outdated(
         all_images=ask.all,
         security=ask.security,
         status=ask.status,
+        severity=ask.severity,
+        exploited=ask.exploited,
         cluster=ask.cluster,
         namespace=ask.namespace,
         image=ask.image,
@@ -83,5 +85,5 @@ def ask_repositories(
 def ask_holders(c: Connection, name: str, ask: HoldersQuestion) -> Page[Holder]:
     """Images that hold a package."""
     return holders.list_holders(
-        c, name, below=ask.below, limit=ask.limit or USUAL_PAGE, after=ask.after
+        c, name, below=ask.below, kind=ask.type, limit=ask.limit or USUAL_PAGE, after=ask.after
     )

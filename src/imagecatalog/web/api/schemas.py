@@ -24,6 +24,7 @@ from imagecatalog.domain import (
 )
 from imagecatalog.domain.advisories import Exposure, RunningFaults
 from imagecatalog.domain.answers import Status
+from imagecatalog.domain.findings import Severity
 from imagecatalog.store.labels import KEY_LIMIT, VALUE_LIMIT
 from imagecatalog.web.http import Problem
 
@@ -115,12 +116,19 @@ class OutdatedQuestion(PlacesQuestion):
     all: Annotated[bool, Field(description="Also images that do not run.")] = False
     security: Annotated[bool, Field(description="Security updates alone.")] = False
     status: Annotated[Status | None, Field(description="This verdict alone.")] = None
+    severity: Annotated[
+        Severity | None, Field(description="Worst fault with a fix of this severity alone.")
+    ] = None
+    exploited: Annotated[bool, Field(description="With a fault known to be exploited alone.")] = (
+        False
+    )
 
 
 class HoldersQuestion(ListQuestion):
     """Which images hold a package."""
 
     below: Annotated[Text | None, Field(description="Versions lower than this alone.")] = None
+    type: Annotated[Text | None, Field(description="deb, pypi, npm …: this type alone.")] = None
 
 
 class LineageQuestion(Question):

@@ -14,7 +14,7 @@ from imagecatalog.domain.plans import PlanQuestion
 from imagecatalog.planning import findings, inspection, origins, search, second_opinions, staleness
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.verdicts import read_running
-from imagecatalog.store import health, holders, repositories
+from imagecatalog.store import health, holders, package_faults, repositories
 from imagecatalog.web.api import questions
 from imagecatalog.web.api.schemas import (
     HoldersQuestion,
@@ -190,7 +190,21 @@ def show_package(request: Request, name: Name) -> Response:
     with service_of(request).read() as c:
         versions = holders.list_versions(c, name)
         page = questions.ask_holders(c, name, ask)
-    return render(request, "package.html", name=name, ask=ask, page=page, versions=versions)
+        rated = package_faults.list_version_faults(c, name)
+        faults = package_faults.list_package_faults(c, name, ask.type)
+        binaries = package_faults.list_binaries(c, name)
+    return render(
+        request,
+        "package.html",
+        name=name,
+        ask=ask,
+        page=page,
+        types=sorted({package.type for package, _ in versions}),
+        versions=[one for one in versions if ask.type in {None, one[0].type}],
+        rated=rated,
+        faults=faults,
+        binaries=binaries,
+    )
 
 
 @router.get("/search")

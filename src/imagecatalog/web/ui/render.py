@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from imagecatalog.planning.finding_sentences import (
+    STATE_WORDS,
     describe_counts,
     describe_exposure,
     describe_fault_state,
@@ -225,6 +226,7 @@ environment.globals |= {
     "link_package": link_package,
     "link_query": link_query,
     "link_repository": link_repository,
+    "state_words": STATE_WORDS,
     "style_version": _style_version(),
     "sum_places": sum_places,
     "list_workloads": list_workloads,
