@@ -31,7 +31,7 @@ from imagecatalog.sources.feeds import FeedFile, open_feed
 from imagecatalog.sources.http import Http
 from imagecatalog.store import advisories, health
 from imagecatalog.store.engine import Catalog
-from imagecatalog.store.scopes import name_scopes
+from imagecatalog.store.scopes import list_held
 
 TRACKER, OSV, SECDB = "debian-tracker", "osv", "alpine-secdb"
 _READER = "1"
@@ -92,7 +92,7 @@ def refresh_secdb(
 
 def _list_scopes(catalog: Catalog) -> Collection[str]:
     with catalog.read() as c:
-        return name_scopes(c).values()
+        return list_held(c)
 
 
 def _forget_others(catalog: Catalog, feed: str, names: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select
 
 from imagecatalog.store.dialect import batches, insert_returning
-from imagecatalog.store.schema import scope
+from imagecatalog.store.schema import component, scope
 
 
 def put_scopes(c: Connection, names: Collection[str]) -> dict[str, int]:
@@ -32,3 +32,9 @@ def find_scopes(c: Connection, names: Collection[str]) -> dict[str, int]:
 def name_scopes(c: Connection) -> dict[int, str]:
     """The names of all scopes: a few hundred."""
     return dict(c.execute(select(scope.c.id, scope.c.name)).all())
+
+
+def list_held(c: Connection) -> set[str]:
+    """The scopes of which the catalog has packages; others are there because feeds tell of them."""
+    held = select(component.c.id).where(component.c.scope_id == scope.c.id)
+    return set(c.execute(select(scope.c.name).where(held.exists())).scalars())
