@@ -14,7 +14,7 @@ from imagecatalog.domain.findings import SEVERITIES, STATE_ORDER, Severity, Stat
 from imagecatalog.errors import BadName
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.holding import Holding
-from imagecatalog.store import exposed, held_findings, running_faults, suppressions
+from imagecatalog.store import exposed, findings, held_findings, running_faults, suppressions
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import make_cursor, read_cursor
 from imagecatalog.store.running_faults import ComponentName, HeldFault, RunningImage
@@ -238,8 +238,9 @@ def _ask(
 
 def _count_fixable(c: Connection, images: Iterable[RunningImage], hidden: Mapping[int, int]) -> int:
     """Images with more fixable faults than are suppressed in them."""
-    fixable = running_faults.list_fixable(c)
-    return sum(fixable.get((one.scope_id, one.set_id), 0) > hidden.get(one.id, 0) for one in images)
+    pairs = {one.id: (one.scope_id, one.set_id) for one in images}
+    sums = findings.list_standings(c, pairs.values())
+    return sum(sums[pair].fixable > hidden.get(number, 0) for number, pair in pairs.items())
 
 
 def _describe(

@@ -124,12 +124,6 @@ def list_exploited(c: Connection) -> dict[int, datetime | None]:
     return dict(c.execute(query).all())
 
 
-def list_fixable(c: Connection) -> dict[tuple[int, int], int]:
-    """How many faults with a fix each set that runs has in a scope, negligible ones left out."""
-    query = select(standing.c.scope_id, standing.c.set_id, standing.c.fixable)
-    return {(place, set_id): many for place, set_id, many in c.execute(query)}
-
-
 def list_chunks(c: Connection) -> list[tuple[int, int]]:
     """The chunks that each package set that runs is made of: pairs of set and chunk."""
     query = select(package_set_chunk.c.set_id, package_set_chunk.c.chunk_id).where(
