@@ -13,6 +13,7 @@ from benchmarks import (
     planning,
     questions,
     registering,
+    scanners,
     sync,
 )
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "questions",
         nargs="*",
-        help="questions, advisories, lineage, planning, drawing, registering, debmonitor, sync, contents;"
+        help="questions, advisories, scanners, lineage, planning, drawing, registering, debmonitor, sync, contents;"
         " default all",
     )
     wanted = parser.parse_args()
@@ -32,6 +33,7 @@ def main() -> None:
     runs = {
         "questions": lambda: questions.run(sizes),
         "advisories": lambda: advisories.run(sizes),
+        "scanners": lambda: scanners.run(sizes),
         "lineage": lambda: lineage.run(sizes),
         "planning": lambda: planning.run(sizes),
         "drawing": drawing.run,

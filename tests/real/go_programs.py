@@ -21,6 +21,7 @@ PACKAGES = (
 
 
 CLAIR = Path(__file__).with_name("clair_module")
+SCANNER = Path(__file__).with_name("scanner_module")
 
 
 def compile_programs(module: Path = MODULE, packages: tuple[str, ...] = PACKAGES) -> Path:
@@ -53,3 +54,9 @@ def compile_programs(module: Path = MODULE, packages: tuple[str, ...] = PACKAGES
 def compile_clair() -> Path:
     """Clair itself; of a module of its own, for its libraries are not of BuildKit's versions."""
     return compile_programs(CLAIR, ("github.com/quay/clair/v4/cmd/clair",)) / "clair"
+
+
+def compile_scanner() -> Path:
+    """OSV's own scanner, which reads bills of materials; of a module of its own as well."""
+    package = "github.com/google/osv-scanner/v2/cmd/osv-scanner"
+    return compile_programs(SCANNER, (package,)) / "osv-scanner"
