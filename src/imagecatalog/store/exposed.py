@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, LargeBinary, func, select, type_coerce
+from sqlalchemy import Connection, LargeBinary, and_, func, or_, select, type_coerce
 
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
@@ -18,6 +18,7 @@ from imagecatalog.store.runs import join_places
 from imagecatalog.store.schema import (
     advisory,
     advisory_cover,
+    affected,
     cluster,
     component,
     component_package,
@@ -244,13 +245,21 @@ def _list_standing(
 def count_unknown(c: Connection) -> int:
     """How many images run of which nothing is known; each name never met is one.
 
-    Their packages are not known, or they run since what runs was looked at last.
+    Their packages are not known, no feed tells of their distribution's release, or they run since
+    what runs was looked at last.
     """
     alive = select(run.c.run_image_id).where(run.c.until.is_(None))
+    place = distro.alias("place")
     query = select(
         func.count(func.distinct(func.coalesce(run_image.c.manifest_id, -run_image.c.id)))
     ).outerjoin(manifest, manifest.c.id == run_image.c.manifest_id)
-    query = join_kept(query).where(standing.c.set_id.is_(None), run_image.c.id.in_(alive))
+    told = select(affected.c.id).where(affected.c.scope_id == place.c.scope_id).limit(1)
+    is_silent = and_(place.c.scope_id.is_not(None), told.scalar_subquery().is_(None))
+    query = (
+        join_kept(query)
+        .outerjoin(place, place.c.id == manifest.c.distro_id)
+        .where(or_(standing.c.set_id.is_(None), is_silent), run_image.c.id.in_(alive))
+    )
     return int(c.execute(query).scalar_one())
 
 
