@@ -176,6 +176,7 @@ def test_what_an_update_ends_and_what_it_brings(catalog: Catalog, put_image: Put
             fault("CVE-2026-4", "trixie", "fixed", "3.0.15-1"),
             fault("CVE-2026-5", "bookworm", "undetermined"),
         )
+        match(c, now=NOON)
         changes = diff(c, f"{APP}:old", str(digest("next"))).advisories
         assert (changes.fixed, changes.introduced) == (("CVE-2026-1",), ())
         changes = diff(c, str(digest("next")), f"{APP}:old").advisories

@@ -10,7 +10,6 @@ from imagecatalog.domain.answers import Place
 from imagecatalog.planning.staleness import never_met
 from imagecatalog.planning.targets import Judgeable
 from imagecatalog.planning.verdicts import Running, read_running
-from imagecatalog.store import lookups, runs
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.runs import AliveImage
 
@@ -42,8 +41,7 @@ def list_running(
     for item in alive:
         unmet = ("", "") if item.manifest_id is not None else (item.image, item.image_id)
         grouped.setdefault((item.manifest_id, *unmet), []).append(item)
-    rows = lookups.list_images(c, {number for number, *_ in grouped if number is not None})
-    places = runs.list_places(c, [item.run_image_id for item in alive])
+    rows, places = running.read_rows(c), running.read_places(c)
     found = []
     for (number, *_), items in grouped.items():
         row = rows[number] if number is not None else None

@@ -33,11 +33,14 @@ def rate_running(c: Connection, *, now: datetime) -> dict[int, Worst]:
 
     As it was added up when feeds or images changed, unless something is said of a fault that runs.
     """
-    images = running_faults.list_running(c, RunFilter())
     spoken = suppressions.list_spoken_of(c, now=now)
     rows = running_faults.list_faults(c) if spoken else []
     if any(row.advisory_id in spoken for row in rows):
-        return _rate_anew(c, images, rows, now)
+        return _rate_anew(c, running_faults.list_running(c, RunFilter()), rows, now)
+    kept = running_faults.list_kept(c)
+    if kept is not None:
+        return {number: Worst(*one) for number, one in kept.items()}
+    images = running_faults.list_running(c, RunFilter())
     sums = findings.list_standings(c, {(one.scope_id, one.set_id) for one in images})
     found = {}
     for one in images:

@@ -121,7 +121,8 @@ def outdated(
 
     Of those that run; with ``all_images`` of every image that a registry has, current ones too.
     ``security`` keeps those with a security update, ``status`` those with that verdict,
-    ``severity`` those whose worst fault with a fix is so bad, ``image`` those whose name contains it. ``running`` is what was read of all that runs.
+    ``severity`` those whose worst fault with a fix is so bad, ``image`` those whose name contains
+    it. ``running`` is what was read of all that runs.
     """
     wanted = RunFilter(cluster=cluster, namespace=namespace)
     candidates = _running_candidates(c, wanted, now, running)
@@ -141,7 +142,7 @@ def outdated(
     if place is not None:
         found = [item for item in found if item.key > place]
     shown = found if limit is None else found[:limit]
-    items = _describe(c, shown, wanted, with_updates=True)
+    items = _describe(c, shown, wanted, with_updates=True, running=running)
     return Page(items, make_cursor(*shown[-1].key) if len(shown) < len(found) else None)
 
 
@@ -227,13 +228,22 @@ def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) 
 
 
 def _describe(
-    c: Connection, candidates: Iterable[_Candidate], wanted: RunFilter, *, with_updates: bool
+    c: Connection,
+    candidates: Iterable[_Candidate],
+    wanted: RunFilter,
+    *,
+    with_updates: bool,
+    running: Running | None = None,
 ) -> tuple[OutdatedImage, ...]:
     shown = list(candidates)
     if not shown:
         return ()
-    places = runs.list_places(c, [number for item in shown for number in item.run_images], wanted)
-    rows = lookups.list_images(c, {item.number for item in shown})
+    if running is not None and wanted == RunFilter() and all(item.run_images for item in shown):
+        places, rows = running.read_places(c), running.read_rows(c)
+    else:
+        names_of = [number for item in shown for number in item.run_images]
+        places = runs.list_places(c, names_of, wanted)
+        rows = lookups.list_images(c, {item.number for item in shown})
     pairs = {item.judged.pair for item in shown if item.judged.pair}
     by_pair = updates.list_updates(c, pairs) if with_updates else {}
     reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()

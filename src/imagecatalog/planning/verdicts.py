@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from imagecatalog.domain.answers import Update, Verdict
+from imagecatalog.domain.answers import Place, Update, Verdict
 from imagecatalog.planning.risks import weigh_findings
 from imagecatalog.planning.severities import Worst
 from imagecatalog.planning.told import judge_told
-from imagecatalog.store import apt, judgements, packages, runs, updates
+from imagecatalog.store import apt, judgements, lookups, packages, runs, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.judgements import JudgeableImage
+from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.runs import AliveImage
 from imagecatalog.store.updates import Counts, Pair, SetupState
 
@@ -47,6 +48,22 @@ class Running(Struct):
     """Those of what no sync met, by the number of the runtime's name; None: not asked for yet."""
     worst: Mapping[int, Worst] | None = None
     """How bad it is in each image; None: not asked for yet."""
+    rows: Mapping[int, ImageRow] | None = None
+    places: Mapping[int, Sequence[Place]] | None = None
+    """Where each of the runtimes' names runs; None: not asked for yet."""
+
+    def read_rows(self, c: Connection) -> Mapping[int, ImageRow]:
+        """The images that run, by number."""
+        if self.rows is None:
+            numbers = {item.manifest_id for item in self.alive if item.manifest_id is not None}
+            self.rows = lookups.list_images(c, numbers)
+        return self.rows
+
+    def read_places(self, c: Connection) -> Mapping[int, Sequence[Place]]:
+        """Where what runs does, by the number of the runtime's name."""
+        if self.places is None:
+            self.places = runs.list_places(c, [item.run_image_id for item in self.alive])
+        return self.places
 
 
 def read_running(c: Connection, *, now: datetime) -> Running:
@@ -74,7 +91,11 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
         if row.id in pairs and row.security is not None and row.updates is not None
     }
     counts |= updates.count_updates(c, set(pairs.values()) - counts.keys())
-    states = updates.list_states(c, {setup for setup, _ in pairs.values()})
+    states = {
+        row.setup_id: SetupState(row.setup_problem, row.setup_checked, bool(row.setup_pending))
+        for row in rows
+        if row.setup_id is not None
+    }
     silent = _find_silent(c, rows, pairs, counts)
     kinds = judgements.list_kinds(c, {row.set_id for row in rows if row.set_id and _is_bare(row)})
     judged = {}

@@ -53,6 +53,10 @@ class JudgeableImage(Struct, frozen=True):
     """The scope of its distribution; None where it has none."""
     has_unread: bool = False
     """Files in its layers that tell of packages could not be read."""
+    setup_problem: str | None = None
+    """What stands beside every verdict under its set-up."""
+    setup_checked: datetime | None = None
+    setup_pending: bool | None = None
 
 
 # As [apt.sources] names it, and Distro itself.
@@ -80,6 +84,9 @@ _JUDGEABLE: Select[Any] = (
         inventory.c.problem,
         distro.c.scope_id,
         and_(manifest.c.inventory_id.is_(None), manifest.c.problems.is_not(None)),
+        apt_setup.c.problem,
+        apt_setup.c.checked,
+        apt_setup.c.pending,
     )
     .outerjoin(inventory, inventory.c.id == manifest.c.inventory_id)
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
