@@ -24,7 +24,6 @@ from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.refs import Digest, Platform
 from imagecatalog.errors import BadName
 from imagecatalog.formats.purl import make_package, parse_purl
-from imagecatalog.formats.third_party import is_third_party
 from imagecatalog.jobs.refresh import refresh
 from imagecatalog.outlets.sbom import write_sbom
 from imagecatalog.planning.inspection import image_detail
@@ -167,10 +166,7 @@ class Peers:
         strange = []
         for place in sorted(ours.keys() | theirs.keys()):
             here, there = ours.get(place, set()), theirs.get(place, set())
-            if there - here and is_third_party(place[2]):
-                reasons["third-party"] += len(there - here)  # what others built is not judged here
-            else:
-                strange += [(place, "theirs alone", one) for one in there - here]
+            strange += [(place, "theirs alone", one) for one in there - here]
             for name in here - there:
                 reason = self._explain(self.held[place], name, here & there)
                 reasons[reason or ""] += 1
@@ -387,12 +383,12 @@ def test_on_real_images_the_only_reasons_are_known(
     peers = Peers(program, tmp_path, records)
     ours, theirs = peers.compare([*images, *as_sources(images[:30])])
     reasons = peers.explain(ours, theirs)
-    assert set(reasons) == {"source", "invalid", "third-party"}
-    assert (reasons["invalid"], reasons["third-party"]) == (8, 5)
+    assert set(reasons) == {"source", "invalid"}
+    assert reasons["invalid"] == 8
     compared = 0
     for (place, name, version), package in peers.held.items():
-        if package.type == "deb" and int(place) <= 30 and not is_third_party(version):
-            # what it says of the source is what is said here of the binary that Debian built
+        if package.type == "deb" and int(place) <= 30:
+            # what it says of the source is what is said here of the binary
             sister = (f"{int(place) + len(images)}", package.source, package.source_version)
             there = theirs.get(sister, set())
             assert ours.get((place, name, version), set()) == there, (place, package)

@@ -210,7 +210,8 @@ def find_doubts(
     foreign = len(packages.find_third_party(c, row.set_id))
     if foreign:
         doubts.append(
-            f"{foreign:,} of its packages are built by others: {scope} tells nothing of them"
+            f"{foreign:,} of its packages are built by others: what {scope or 'its distribution'} says of their"
+            " names may not fit them"
         )
     doubts += list_old_feeds(c, sorted(spoken), now=now).values()
     pending = held_findings.count_waiting(c, row.set_id, scope_id)

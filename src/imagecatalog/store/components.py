@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, 
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, names_in, scope_of, type_of
 from imagecatalog.store.dialect import batches, insert_pairs, insert_returning, upsert
-from imagecatalog.store.packages import find_foreign, list_chunks
+from imagecatalog.store.packages import list_chunks
 from imagecatalog.store.schema import (
     component,
     component_package,
@@ -110,15 +110,12 @@ def _enrol_members(c: Connection, shelf: Shelf, scope_id: int, chunks: Sequence[
     languages = put_scopes(c, LANGUAGES)
     judged: list[tuple[int, tuple[int, str, str]]] = []
     for batch in batches(fresh):
-        # A distribution's advisories say nothing of what others built under the same names.
-        foreign = find_foreign(c, batch)
         for number, *values in c.execute(_PACKAGES, {"ids": batch}):
             package = Package(*values)
             if package.type in LANGUAGES:
                 place, names = languages[package.type], names_in(package.type, package)
             else:
-                place = scope_id
-                names = () if number in foreign else names_in(scope, package)
+                place, names = scope_id, names_in(scope, package)
             judged += [(number, (place, name, version)) for name, version in names if name]
     types = {scope_id: type_of(scope)} | {number: kind for kind, number in languages.items()}
     _put_components(c, shelf, types, {key for _, key in judged})

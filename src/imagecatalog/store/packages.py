@@ -158,12 +158,6 @@ def note_third_party(c: Connection, shelf: Shelf, packages: Iterable[Package]) -
     insert_new(c, third_party, [{"package_version_id": number} for number in numbers])
 
 
-def find_foreign(c: Connection, numbers: Collection[int]) -> set[int]:
-    """Those of these packages that the distribution did not build."""
-    known = third_party.c.package_version_id
-    return {*c.scalars(select(known).where(known.in_(numbers)))}
-
-
 def find_third_party(c: Connection, set_id: int) -> set[int]:
     """The numbers of the packages of a set that the distribution did not build."""
     query = (
