@@ -12,8 +12,6 @@ from imagecatalog.store.engine import Catalog
 
 MOST = 40
 """Statements that any page may need."""
-PLAN = 8
-"""What the plan on the front page may need beside that, where none is at hand."""
 SETUPS = 6
 """Updates are read once for each apt set-up of the images listed; the fleet has fewer."""
 
@@ -55,18 +53,10 @@ def test_lists(client: TestClient, statements: list[str], path: str) -> None:
     assert asked_for_many <= MOST
 
 
-def test_the_front_page_makes_its_plan_once(client: TestClient, statements: list[str]) -> None:
-    """The fleet has a tracker and KEV applied; the plan is kept until something was read anew."""
-    assert client.get("/").status_code == 200
-    assert 0 < len(statements) <= MOST + PLAN
-    statements.clear()
-    assert client.get("/").status_code == 200
-    assert 0 < len(statements) <= MOST - PLAN
-
-
 @pytest.mark.parametrize(
     "path",
     [
+        "/",
         "/outdated",
         "/outdated?all=true",
         "/running",

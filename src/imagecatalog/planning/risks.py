@@ -12,6 +12,7 @@ from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.planning.feed_ages import list_old_feeds
 from imagecatalog.store import findings, fixes, held_findings, judgements, scopes, waiting
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.findings import Standing
 from imagecatalog.store.fixes import Place
 from imagecatalog.store.judgements import JudgeableImage
 
@@ -31,8 +32,10 @@ def weigh_findings(
     verdicts: Mapping[int, Verdict],
     *,
     now: datetime,
-) -> dict[int, Weighed]:
+) -> tuple[dict[int, Weighed], dict[int, Standing]]:
     """The images whose verdict the findings change, or that need more than apt would bring.
+
+    And what the findings of each image whose packages are known come to.
 
     An image without apt's verdict is judged by its advisories alone, if feeds tell of all kinds of
     packages in it. One that apt calls current, and that holds a fault with a fix, is not current.
@@ -65,9 +68,10 @@ def weigh_findings(
         if more or verdict is not verdicts[row.id]:
             found[row.id] = Weighed(verdict, more)
     if not bare:
-        return found
+        return found, found_in
     doubts = _find_doubts(c, bare, undetermined)
-    return found | _judge_bare(c, bare, fixable, doubts, names=names, now=now)
+    found |= _judge_bare(c, bare, fixable, doubts, names=names, now=now)
+    return found, found_in
 
 
 def _find_doubts(

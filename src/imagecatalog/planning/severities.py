@@ -13,6 +13,7 @@ from imagecatalog.planning.holding import Holding
 from imagecatalog.planning.running_faults import Fault, read_faults
 from imagecatalog.store import affected, findings, running_faults, suppressions
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.findings import Standing
 from imagecatalog.store.running_faults import HeldFault, RunningImage
 from imagecatalog.store.runs import RunFilter
 
@@ -28,26 +29,27 @@ class Worst(Struct, frozen=True):
     """Names of the faults that do not count in it."""
 
 
-def rate_running(c: Connection, *, now: datetime) -> dict[int, Worst]:
+def rate_running(
+    c: Connection, *, now: datetime, standings: Mapping[int, Standing] | None = None
+) -> dict[int, Worst]:
     """How bad it is in each image that runs, by number; what is suppressed does not count.
 
     As it was added up when feeds or images changed, unless something is said of a fault that runs.
+    ``standings`` are these sums, where they were read.
     """
     spoken = suppressions.list_spoken_of(c, now=now)
     rows = running_faults.list_faults(c) if spoken else []
-    if any(row.advisory_id in spoken for row in rows):
-        return _rate_anew(c, running_faults.list_running(c, RunFilter()), rows, now)
-    kept = running_faults.list_kept(c)
-    if kept is not None:
-        return {number: Worst(*one) for number, one in kept.items()}
-    images = running_faults.list_running(c, RunFilter())
-    sums = findings.list_standings(c, {(one.scope_id, one.set_id) for one in images})
-    found = {}
-    for one in images:
-        standing = sums[one.scope_id, one.set_id]
-        if standing.fixable or standing.exploited:
-            found[one.id] = Worst(standing.severity, standing.exploited > 0)
-    return found
+    if standings is None or any(row.advisory_id in spoken for row in rows):
+        images = running_faults.list_running(c, RunFilter())
+        if any(row.advisory_id in spoken for row in rows):
+            return _rate_anew(c, images, rows, now)
+        sums = findings.list_standings(c, {(one.scope_id, one.set_id) for one in images})
+        standings = {one.id: sums[one.scope_id, one.set_id] for one in images}
+    return {
+        number: Worst(one.severity, one.exploited > 0)
+        for number, one in standings.items()
+        if one.fixable or one.exploited
+    }
 
 
 def _rate_anew(

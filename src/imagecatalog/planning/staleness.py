@@ -166,7 +166,8 @@ def _running_candidates(
             c, [item for item in running.alive if item.manifest_id is None]
         )
     if running.worst is None:
-        running.worst = rate_running(c, now=now)
+        sums = {number: one.standing for number, one in judged.items() if one.standing is not None}
+        running.worst = rate_running(c, now=now, standings=sums)
     candidates = [
         _Candidate(
             name=_usual_name(items),

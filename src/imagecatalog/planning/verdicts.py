@@ -13,6 +13,7 @@ from imagecatalog.planning.severities import Worst
 from imagecatalog.planning.told import judge_told
 from imagecatalog.store import apt, judgements, lookups, packages, runs, updates
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.findings import Standing
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.judgements import JudgeableImage
 from imagecatalog.store.lookups import ImageRow
@@ -37,6 +38,8 @@ class JudgedImage(Struct, frozen=True):
     """What DebMonitor's clients told of it, where that counts."""
     fixes: tuple[Update, ...] = ()
     """What advisories ask for beside what apt would bring."""
+    standing: Standing | None = None
+    """What its findings come to; None where its packages are not known."""
 
 
 class Running(Struct):
@@ -111,7 +114,10 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
             verdict = Verdict(status="unknown", reason=reason)
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
     verdicts = {number: one.verdict for number, one in judged.items()}
-    for number, weighed in weigh_findings(c, rows, verdicts, now=now).items():
+    changed, standings = weigh_findings(c, rows, verdicts, now=now)
+    for number, standing in standings.items():
+        judged[number] = structs.replace(judged[number], standing=standing)
+    for number, weighed in changed.items():
         judged[number] = structs.replace(
             judged[number], verdict=weighed.verdict, fixes=weighed.updates
         )

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, select, tuple_
 
 from imagecatalog.domain.advisories import Rating
-from imagecatalog.domain.findings import SEVERITIES, Severity, State
+from imagecatalog.domain.findings import SEVERITIES, State
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.runs import RunFilter
@@ -92,34 +92,6 @@ def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
         .order_by(manifest.c.id)
     )
     return [RunningImage(*row) for row in c.execute(query)]
-
-
-def list_kept(c: Connection) -> dict[int, tuple[Severity | None, bool]] | None:
-    """Of each image that runs the worst fault with a fix, and whether any is exploited.
-
-    None where not all sums are kept, so that they must be added up.
-    """
-    alive = (
-        select(run_image.c.manifest_id)
-        .join(run, run.c.run_image_id == run_image.c.id)
-        .where(run.c.until.is_(None))
-    )
-    nowhere = select(scope.c.id).where(scope.c.name == NOWHERE).scalar_subquery()
-    query = (
-        select(manifest.c.id, standing.c.severity, standing.c.exploited)
-        .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-        .outerjoin(
-            standing,
-            (standing.c.set_id == manifest.c.set_id)
-            & (standing.c.scope_id == func.coalesce(distro.c.scope_id, nowhere))
-            & standing.c.stale.is_(False),
-        )
-        .where(manifest.c.id.in_(alive), manifest.c.set_id.is_not(None))
-    )
-    rows = c.execute(query).all()
-    if any(row.severity is None for row in rows):
-        return None
-    return {row.id: (SEVERITIES[row.severity], row.exploited > 0) for row in rows}
 
 
 def list_faults(c: Connection) -> list[HeldFault]:
