@@ -30,7 +30,7 @@ _NAMED = 1
 
 def show_findings(found: ImageFindings, *, every: bool) -> None:
     """``show --advisories``: what a fix is out for first; with ``every`` all rows."""
-    say(wrap(f"{found.image}: {describe_counts(found.counts)}", 2))
+    say(wrap(f"{found.image}: {describe_counts(found.counts, is_whole=not found.unknown)}", 2))
     fixable = _group(one for one in found.items if one.state == "fix-out" and not one.suppressed)
     rest = _group(one for one in found.items if one.state != "fix-out" and not one.suppressed)
     suppressed = [one for one in found.items if one.suppressed]

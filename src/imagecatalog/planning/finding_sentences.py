@@ -22,8 +22,8 @@ STATE_WORDS = {
 """Of states without a fix that is out."""
 
 
-def describe_counts(counts: FindingCounts) -> str:
-    """The counts as a sentence, without its end."""
+def describe_counts(counts: FindingCounts, *, is_whole: bool = True) -> str:
+    """The counts as a sentence, without its end; ``is_whole`` where all of the image is judged."""
     parts = []
     if counts.fixable:
         worst = f", the worst {counts.severity}" if counts.severity else ""
@@ -37,7 +37,9 @@ def describe_counts(counts: FindingCounts) -> str:
     ):
         if number:
             parts.append(f"{number:,} {words}")
-    return "; ".join(parts) or "no fault is known in what the feeds judge"
+    if not parts:
+        return "no fault is known" if is_whole else "no fault is known, but not all of it is judged"
+    return "; ".join(parts) if is_whole else f"{'; '.join(parts)}; not all of it is judged"
 
 
 def describe_state(one: Finding) -> str:
