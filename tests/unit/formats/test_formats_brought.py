@@ -4,7 +4,6 @@ import io
 import tarfile
 
 import pytest
-from rpm_files import header, ndb, sqlite
 
 from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.domain.images import Descriptor
@@ -14,6 +13,7 @@ from imagecatalog.formats.brought import Brought, is_brought
 from imagecatalog.formats.language_files import may_tell
 from imagecatalog.formats.layer import read_layer
 from imagecatalog.formats.rpmdb import parse_rpmdb
+from rpm_files import header, ndb, sqlite
 
 SIX = "usr/lib/python3/dist-packages/six-1.16.egg-info/PKG-INFO"
 OWN = "usr/local/lib/python3.11/dist-packages/flask-3.0.dist-info/METADATA"
