@@ -324,3 +324,34 @@ def test_what_runs_is_added_up_and_again_when_its_packages_change(
         assert findings.list_standings(c, [pair]) == {pair: findings.Standing(0, 2, 1, None, 0)}
         findings.keep_standings(c)
         assert len(c.execute(select(standing)).all()) == 2
+
+
+def test_a_release_that_the_tracker_no_longer_names_keeps_its_faults(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    def part(name: str, *told: Affected) -> FeedPart:
+        about = tuple(Advisory(name=one.advisory) for one in told)
+        return FeedPart(name=name, digest=repr(told).encode(), advisories=about, affected=told)
+
+    here = [said("CVE-2026-1", "ssl", "open"), said("CVE-2026-2", "ssl", "open")]
+    later = fixed_in("CVE-2026-1", "debian/trixie", "ssl", "2.0-1")
+    with catalog.write() as c:
+        put_image(c, "app", [package("ssl", "1.0-2"), package("tar", "1.0-2")])
+        tar = said("CVE-2026-3", "tar", "open")
+        first = [part("ssl", *here, later), part("tar", tar), *(part(f"p{n}") for n in range(20))]
+        apply_feed(c, JSON, first, where=JSON, keeps_scopes=True)
+        match(c, now=NOON)
+        before = found(c)
+        assert {name for *_, name in before} == {"CVE-2026-1", "CVE-2026-2", "CVE-2026-3"}
+
+        # One fault less while the release is looked after: it is gone.
+        second = [part("ssl", here[0], later), *first[1:]]
+        apply_feed(c, JSON, second, where=JSON, keeps_scopes=True)
+        match(c, now=NOON)
+        assert {name for *_, name in found(c)} == {"CVE-2026-1", "CVE-2026-3"}
+
+        # Its support has ended, and with it all that is told of it; a source is gone altogether.
+        third = [part("ssl", later), *first[2:]]
+        apply_feed(c, JSON, third, where=JSON, keeps_scopes=True)
+        match(c, now=NOON)
+        assert {name for *_, name in found(c)} == {"CVE-2026-1", "CVE-2026-3"}

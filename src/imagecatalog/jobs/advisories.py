@@ -121,7 +121,9 @@ def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http
             parts = watch(
                 read(stream, file.address), Faults(), file.address, f"read {feed}", progress
             )
-            applied = advisories.apply_feed(c, feed, parts, where=file.address)
+            # The JSON is silent of releases that are out of support: nobody mended their faults.
+            silent = file.kind == "json"
+            applied = advisories.apply_feed(c, feed, parts, where=file.address, keeps_scopes=silent)
             kept = FileState(validators=validators, reader=_READER, parts=applied.parts)
             save_state(c, file.address, kept)
     return Outcome(parts=applied.parts, changed=applied.changed + applied.gone)

@@ -36,7 +36,7 @@ from imagecatalog.store.schema import (
     rating,
     unjudged,
 )
-from imagecatalog.store.scopes import put_scopes
+from imagecatalog.store.scopes import find_scopes, put_scopes
 
 _AT_ONCE = 200
 """Parts of a feed in one go."""
@@ -70,21 +70,30 @@ class Applied(Struct, frozen=True):
 
 
 def apply_feed(
-    c: Connection, feed: str, parts: Iterable[FeedPart], *, where: str, complete: bool = True
+    c: Connection,
+    feed: str,
+    parts: Iterable[FeedPart],
+    *,
+    where: str,
+    complete: bool = True,
+    keeps_scopes: bool = False,
 ) -> Applied:
     """Make what is known of a feed be exactly these parts; those that are gone are retracted.
 
-    Unless ``complete``, the parts not told stay. Raises BadDocument for a complete feed that is
+    Unless ``complete``, the parts not told stay. With ``keeps_scopes`` what was told of scopes that
+    the feed no longer names at all stays too, as of releases that it does not look after any more:
+    nobody mended their faults. Raises BadDocument for a complete feed that is
     empty, or lost more than a tenth of its parts: such a one is broken, and the transaction with it
     is to be dropped. What ``parts`` raises passes.
     """
     # Whoever judges waits until all is told: what it looked at must not change behind it.
     lock_table(c, unjudged)
     known = list_digests(c, feed)
-    telling = _Telling(c, feed)
+    telling = _Telling(c, feed, keeps_scopes=keeps_scopes)
     seen: set[str] = set()
     changed = 0
     for some in _gather(parts):
+        telling.named.update(one.scope for part in some for one in part.affected)
         new = {part.name: part for part in some if known.get(part.name) != part.digest}
         seen.update(part.name for part in some)
         changed += len(new)
@@ -181,9 +190,14 @@ def put_names(c: Connection, names: Collection[str]) -> dict[str, int]:
 class _Telling:
     """What one feed says now, written as a difference to what it said."""
 
-    def __init__(self, c: Connection, feed: str) -> None:
+    def __init__(self, c: Connection, feed: str, *, keeps_scopes: bool = False) -> None:
         self._c = c
         self._feed = feed
+        self.named: set[str] = set()
+        """Scopes of which it tells anything, changed or not."""
+        self._keeps_scopes = keeps_scopes
+        self._gone: dict[int, tuple[int, str]] = {}
+        """Rows no longer told, by number, with the scope and name that they are of."""
         self._scopes: dict[str, int] = {}
         self._regrouped: set[int] = set()
         """Advisories whose aliases or ratings changed."""
@@ -224,6 +238,9 @@ class _Telling:
 
     def finish(self) -> None:
         """Join faults anew, and have judged anew what that changes."""
+        if self._keeps_scopes:
+            named = set(find_scopes(self._c, self.named).values())
+            self._drop({one: of for one, of in self._gone.items() if of[0] in named})
         changed = settle_faults(self._c, self._regrouped) | self._recovered
         changed = list_grouped(self._c, changed)
         notices: set[int] = set()
@@ -288,16 +305,26 @@ class _Telling:
             old[key] = number
         new = dict.fromkeys(rows)
         gone = old.keys() - new
-        for batch in batches(sorted([*spare, *(old[key] for key in gone)])):
-            self._c.execute(affected.delete().where(affected.c.id.in_(batch)))
+        self._drop(dict.fromkeys(spare))
+        if self._keeps_scopes:
+            self._gone |= {old[key]: key[2:4] for key in gone}
+        else:
+            self._drop({old[key]: key[2:4] for key in gone})
         come = [row for row in new if row not in old]
         if come:
             values = [{"feed": self._feed, **dict(zip(_ROW, row, strict=True))} for row in come]
             self._c.execute(affected.insert(), values)
-        touched = sorted({row[2:4] for row in (*gone, *come)})
-        insert_new(
-            self._c, unjudged, [{"scope_id": scope, "name": name} for scope, name in touched]
-        )
+        self._touch(row[2:4] for row in come)
+
+    def _drop(self, rows: Mapping[int, tuple[int, str] | None]) -> None:
+        for batch in batches(sorted(rows)):
+            self._c.execute(affected.delete().where(affected.c.id.in_(batch)))
+        self._touch(of for of in rows.values() if of is not None)
+
+    def _touch(self, names: Iterable[tuple[int, str]]) -> None:
+        """Have the packages of these scopes and names judged anew."""
+        rows = [{"scope_id": scope, "name": name} for scope, name in sorted(set(names))]
+        insert_new(self._c, unjudged, rows)
 
     def _write_beside(
         self, names: Sequence[str], parts: Iterable[FeedPart], numbers: Mapping[str, int]
