@@ -147,6 +147,8 @@ def test_what_does_not_run_is_listed_up_to_the_limit(catalog: Catalog, put_image
 
 def test_what_nobody_tells_of_is_not_found(catalog: Catalog, put_image: PutImage) -> None:
     with catalog.write() as c:
+        with pytest.raises(NotFound, match="no feed tells of ALSA-2023:3722"):
+            affected(c, "ALSA-2023:3722")
         with pytest.raises(NotFound, match="no feed tells of CVE-2026-9") as caught:
             affected(c, "CVE-2026-9")
         assert "refresh debian-tracker" in str(caught.value.hint)

@@ -18,7 +18,7 @@ from imagecatalog.store.engine import Connection
 from imagecatalog.versions import key, sort_key
 
 _RANGE = re.compile(r"(<=|>=|<|>|=)?(.+)")
-_ADVISORY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+")
+_ADVISORY = re.compile(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+(?:[-:.][A-Za-z0-9]+)*")
 
 _HOLDS: Mapping[str, Callable[[bytes, bytes], bool]] = {
     "<": lambda a, b: a < b,
