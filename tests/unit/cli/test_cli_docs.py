@@ -64,6 +64,8 @@ def test_every_setting_is_documented() -> None:
                 "api",
                 "plan",
                 "deferrals",
+                "derived",
+                "feed_days",
             )
             heading = key in tables and not section
             assert ("[" + key + "]" if heading else f"`{key}`") in CONFIGURATION, key

@@ -308,7 +308,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_choices_are_listed_without_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["token", "create"]) == 2
     told = capsys.readouterr().err
-    assert "Choose from:\n  register,\n  record,\n  read\nhint: " in told
+    assert "Choose from:\n  register,\n  record,\n  decide,\n  read\nhint: " in told
 
 
 def test_help_imports_nothing_heavy() -> None:
