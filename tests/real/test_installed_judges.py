@@ -162,12 +162,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             "sh",
             "-c",
-            f"rpm --root {folder}/root --dbpath /var/lib/rpm --nodeps -i top/RPMS/*/*.rpm",
+            f"rpm --root {folder}/system --dbpath /var/lib/rpm --nodeps -i top/RPMS/*/*.rpm",
         ],
     ):
-        (folder / "root").mkdir(exist_ok=True)
+        (folder / "system").mkdir(exist_ok=True)
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
-    return folder / "root"
+    return folder / "system"
 
 
 def test_rpm(installed: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagecatalog import config
-from imagecatalog.config import ClusterSetting, Settings, load_settings
+from imagecatalog.config import ClusterSetting, Settings, load_settings, loading
 from imagecatalog.errors import ConfigError, hide_secrets
 
 WHOLE = """
@@ -46,7 +46,7 @@ psk = "file:///etc/imagecatalog/clair.key"
 
 @pytest.fixture(autouse=True)
 def _no_default_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "absent" / "config.toml")
+    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / "absent" / "config.toml")
 
 
 def write(tmp_path: Path, text: str) -> dict[str, object]:
@@ -99,7 +99,7 @@ def test_the_file_is_found_by_flag_then_variable_then_default_place(
     for name in ("flag", "variable", "default"):
         paths[name] = tmp_path / f"{name}.toml"
         paths[name].write_text(f'database = "/{name}.sqlite"')
-    monkeypatch.setattr(config, "DEFAULT_FILE", paths["default"])
+    monkeypatch.setattr(loading, "DEFAULT_FILE", paths["default"])
     environ = {"IMAGE_CATALOG_CONFIG": str(paths["variable"])}
 
     assert load_settings({"config": str(paths["flag"])}, environ).database == "/flag.sqlite"

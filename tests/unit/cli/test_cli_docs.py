@@ -12,6 +12,7 @@ import pytest
 
 from imagecatalog import config
 from imagecatalog.cli.main import imagecatalog
+from imagecatalog.config import file_checks
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
@@ -52,7 +53,7 @@ def test_every_setting_is_documented() -> None:
         assert f"`{name}`" in CONFIGURATION
     for feed in config.FEEDS:
         assert f"`{feed}`" in CONFIGURATION
-    for section, kind in config._SECTIONS.items():
+    for section, kind in file_checks.SECTIONS.items():
         for key in kind.__struct_fields__:
             tables = (
                 "registry",

@@ -10,7 +10,10 @@ from alembic import op
 
 from imagecatalog.store.migrations.clair_tables import make_clair
 from imagecatalog.store.migrations.debmonitor_tables import make_debmonitor
+from imagecatalog.store.migrations.edge_tables import keep_edges
 from imagecatalog.store.migrations.matching_tables import make_matching
+from imagecatalog.store.migrations.risk_tables import make_risks
+from imagecatalog.store.migrations.suppression_tables import make_suppressions
 
 revision = "0007"
 down_revision = "0006"
@@ -93,114 +96,6 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
-        "deferral",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("advisory_id", _ID, nullable=False, comment="the fault put off"),
-        sa.Column(
-            "package", sa.Text(), nullable=True, comment="binary or source package; null: any"
-        ),
-        sa.Column(
-            "image", sa.Text(), nullable=True, comment="glob on the image's names; null: any"
-        ),
-        sa.Column("why", sa.Text(), nullable=False, comment="the reason given"),
-        sa.Column("made_by", sa.Text(), nullable=False, comment="who put it off"),
-        sa.Column("made_at", sa.BigInteger(), nullable=False, comment="when"),
-        sa.Column(
-            "expires",
-            sa.BigInteger(),
-            nullable=False,
-            comment="until when it counts",
-        ),
-        sa.Column("withdrawn_by", sa.Text(), nullable=True, comment="who took it back"),
-        sa.Column(
-            "withdrawn_at",
-            sa.BigInteger(),
-            nullable=True,
-            comment="when; null: not",
-        ),
-        sa.ForeignKeyConstraint(
-            ["advisory_id"], ["advisory.id"], name=op.f("fk_deferral_advisory_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_deferral")),
-        comment="a fault that somebody decided to live with for a while",
-    )
-    op.create_index(op.f("ix_deferral_advisory_id"), "deferral", ["advisory_id"], unique=False)
-    op.create_table(
-        "epss",
-        sa.Column("advisory_id", _ID, nullable=False, comment="the fault"),
-        sa.Column(
-            "probability", sa.Float(), nullable=False, comment="of being exploited within 30 days"
-        ),
-        sa.Column(
-            "percentile",
-            sa.Float(),
-            nullable=False,
-            comment="share of faults that are less probable",
-        ),
-        sa.Column(
-            "day",
-            sa.BigInteger(),
-            nullable=False,
-            comment="of the score: models change, never compare days",
-        ),
-        sa.ForeignKeyConstraint(["advisory_id"], ["advisory.id"], name=op.f("fk_epss_advisory_id")),
-        sa.PrimaryKeyConstraint("advisory_id", name=op.f("pk_epss")),
-        comment="how probable it is that a fault is exploited (FIRST EPSS)",
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "exploited",
-        sa.Column("advisory_id", _ID, nullable=False, comment="the fault"),
-        sa.Column(
-            "added",
-            sa.BigInteger(),
-            nullable=False,
-            comment="when CISA listed it",
-        ),
-        sa.Column(
-            "due",
-            sa.BigInteger(),
-            nullable=True,
-            comment="until when CISA wants it fixed",
-        ),
-        sa.Column(
-            "ransomware",
-            sa.Boolean(),
-            nullable=False,
-            comment="whether ransomware is known to use it",
-        ),
-        sa.ForeignKeyConstraint(
-            ["advisory_id"], ["advisory.id"], name=op.f("fk_exploited_advisory_id")
-        ),
-        sa.PrimaryKeyConstraint("advisory_id", name=op.f("pk_exploited")),
-        comment="faults known to be exploited (CISA KEV)",
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "rating",
-        sa.Column("feed", sa.Text(), nullable=False, comment="who says so"),
-        sa.Column("part", sa.Text(), nullable=False, comment="the feed's part that says so"),
-        sa.Column("advisory_id", _ID, nullable=False, comment="the fault"),
-        sa.Column(
-            "system", sa.Text(), nullable=False, comment="CVSS_V2, CVSS_V3, CVSS_V4, or word"
-        ),
-        sa.Column("vector", sa.Text(), nullable=True, comment="CVSS vector string"),
-        sa.Column("score", sa.Float(), nullable=True, comment="its base score"),
-        sa.Column(
-            "severity",
-            sa.SmallInteger(),
-            nullable=False,
-            comment="0 unknown, 1 negligible … 5 critical",
-        ),
-        sa.ForeignKeyConstraint(
-            ["advisory_id"], ["advisory.id"], name=op.f("fk_rating_advisory_id")
-        ),
-        sa.PrimaryKeyConstraint("feed", "part", "advisory_id", "system", name=op.f("pk_rating")),
-        comment="how bad a fault is, as the feeds tell it",
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_rating_advisory_id"), "rating", ["advisory_id"], unique=False)
-    op.create_table(
         "scope_chunk",
         sa.Column("scope_id", _ID, nullable=False, comment="a distribution's release"),
         sa.Column("chunk_id", _ID, nullable=False, comment="a chunk of some image of it"),
@@ -264,80 +159,6 @@ def upgrade() -> None:
         "standing_component",
         ["scope_id", "set_id"],
         unique=False,
-    )
-    op.create_table(
-        "vex_statement",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("feed", sa.Text(), nullable=False, comment="vex, or upload"),
-        sa.Column("part", sa.Text(), nullable=False, comment="the document"),
-        sa.Column("advisory_id", _ID, nullable=False, comment="the fault it speaks of"),
-        sa.Column("author", sa.Text(), nullable=False, comment="who says so"),
-        sa.Column(
-            "status",
-            sa.Text(),
-            nullable=False,
-            comment="not_affected, affected, fixed, under_investigation",
-        ),
-        sa.Column(
-            "justification", sa.Text(), nullable=True, comment="why, in the word of its format"
-        ),
-        sa.Column("statement", sa.Text(), nullable=True, comment="the author's words"),
-        sa.Column(
-            "issued",
-            sa.BigInteger(),
-            nullable=True,
-            comment="when it was said; the latest counts",
-        ),
-        sa.Column(
-            "expires",
-            sa.BigInteger(),
-            nullable=True,
-            comment="until when it counts; null: until withdrawn",
-        ),
-        sa.Column("image_digest", sa.Text(), nullable=True, comment="the image meant; null: any"),
-        sa.Column(
-            "repository",
-            sa.Text(),
-            nullable=True,
-            comment="the repository meant, registry and path; null: any",
-        ),
-        sa.Column("tag", sa.Text(), nullable=True, comment="the tag meant; null: any"),
-        sa.Column(
-            "type",
-            sa.Text(),
-            nullable=True,
-            comment="purl type of the package meant; null: any package",
-        ),
-        sa.Column(
-            "namespace", sa.Text(), nullable=True, comment="purl namespace of the package meant"
-        ),
-        sa.Column("name", sa.Text(), nullable=True, comment="the package meant"),
-        sa.Column(
-            "version",
-            sa.Text(),
-            nullable=True,
-            comment="its version, or a range as vers:…; null: any",
-        ),
-        sa.Column(
-            "scope", sa.Text(), nullable=True, comment="the distribution's release meant; null: any"
-        ),
-        sa.Column(
-            "within",
-            sa.Text(),
-            nullable=True,
-            comment="what else it is meant in, which no image tells; null: nothing",
-        ),
-        sa.ForeignKeyConstraint(
-            ["advisory_id"], ["advisory.id"], name=op.f("fk_vex_statement_advisory_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_vex_statement")),
-        comment="what a VEX document says of a fault in a product",
-    )
-    op.create_index(
-        op.f("ix_vex_statement_advisory_id"), "vex_statement", ["advisory_id"], unique=False
-    )
-    op.create_index(
-        op.f("ix_vex_statement_feed_part"), "vex_statement", ["feed", "part"], unique=False
     )
     op.create_table(
         "component_package",
@@ -439,8 +260,10 @@ def upgrade() -> None:
             comment="whose advisories count; null: not worked out yet",
         ),
     )
+    make_suppressions()
+    make_risks()
     make_matching()
-    _keep_edges()
+    keep_edges()
     make_clair()
 
 
@@ -475,61 +298,4 @@ def _note_contents() -> None:
         sa.PrimaryKeyConstraint("package_version_id", name=op.f("pk_third_party")),
         comment="package versions that the distribution they are installed on did not build",
         sqlite_with_rowid=False,
-    )
-
-
-def _keep_edges() -> None:
-    """Keep the parents of every image; those there are weighed by the next job that settles."""
-    op.drop_table("base_path")
-    op.create_table(
-        "edge",
-        sa.Column("child_id", _ID, nullable=False, comment="manifest.id of the image"),
-        sa.Column("position", sa.SmallInteger(), nullable=False, comment="its base first"),
-        sa.Column(
-            "parent_id",
-            _ID,
-            nullable=True,
-            comment="manifest.id of the parent; null: the catalog has it not",
-        ),
-        sa.Column("role", sa.Text(), nullable=False, comment="base, stage or copy"),
-        sa.Column("evidence", sa.Text(), nullable=False, comment="the best that says so"),
-        sa.Column(
-            "also", sa.Text(), nullable=True, comment="what else says so, with blanks between"
-        ),
-        sa.Column(
-            "digest",
-            sa.LargeBinary(),
-            nullable=True,
-            comment="as it was told; null: by a name alone, or by layers",
-        ),
-        sa.Column("image", sa.Text(), nullable=True, comment="the name told, if one was"),
-        sa.Column(
-            "nearest",
-            sa.Boolean(),
-            nullable=False,
-            comment="the first base that the catalog has",
-        ),
-        sa.PrimaryKeyConstraint("child_id", "position", name=op.f("pk_edge")),
-        comment="the parents of each image that count, weighed from all that is told",
-        sqlite_with_rowid=False,
-    )
-    op.create_index(
-        op.f("ix_edge_parent_id_child_id"), "edge", ["parent_id", "child_id"], unique=False
-    )
-    op.create_table(
-        "lineage_change",
-        sa.Column("id", _ID, nullable=False, comment="our own number"),
-        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="of whom something was told"),
-        sa.Column(
-            "spreads",
-            sa.Boolean(),
-            nullable=False,
-            comment="what is built on it may change as well",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_lineage_change")),
-        comment="of what the edges are to be weighed anew",
-    )
-    op.execute(
-        "INSERT INTO lineage_change (digest, spreads)"
-        " SELECT digest, false FROM manifest WHERE kind != 0 ORDER BY id"
     )
