@@ -25,7 +25,7 @@ def command(
     for name in list(os.environ):
         if name.startswith("IMAGE_CATALOG_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("imagecatalog.config.DEFAULT_FILE", tmp_path / "no.toml")
+    monkeypatch.setattr("imagecatalog.config.loading.DEFAULT_FILE", tmp_path / "no.toml")
     monkeypatch.chdir(tmp_path)
     defaults = Http.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "patience", Patience(connect=10, read=2, body=4, attempts=2))

@@ -43,7 +43,7 @@ def command(
     for name in list(os.environ):
         if name.startswith("IMAGE_CATALOG_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("imagecatalog.config.DEFAULT_FILE", tmp_path / "no.toml")
+    monkeypatch.setattr("imagecatalog.config.loading.DEFAULT_FILE", tmp_path / "no.toml")
     monkeypatch.setenv("COLUMNS", "120")
     path = tmp_path / "catalog.sqlite"
     shutil.copy(filled, path)

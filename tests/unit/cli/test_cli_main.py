@@ -25,7 +25,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith("IMAGE_CATALOG_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("imagecatalog.config.DEFAULT_FILE", tmp_path / "no.toml")
+    monkeypatch.setattr("imagecatalog.config.loading.DEFAULT_FILE", tmp_path / "no.toml")
     monkeypatch.chdir(tmp_path)
 
 
