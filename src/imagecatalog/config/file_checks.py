@@ -24,6 +24,7 @@ from imagecatalog.config.settings import (
     ClairSetting,
     ClusterSetting,
     DeferralSettings,
+    HooksSetting,
     LineRule,
     PlanSettings,
     RegistrySetting,
@@ -31,6 +32,7 @@ from imagecatalog.config.settings import (
 from imagecatalog.errors import ConfigError, hide_secrets
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(?::[0-9]{1,5})?")
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]*(?: [a-z0-9][a-z0-9._-]*)?")
@@ -56,6 +58,7 @@ class SettingsFile(Struct, frozen=True, forbid_unknown_fields=True):
     feed_days: dict[str, float] = {}
     derived: dict[str, str] = {}
     clair: ClairSetting | None = None
+    hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
     line: tuple[LineRule, ...] = ()
     plan: PlanSettings = PlanSettings()
@@ -67,6 +70,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "cluster": ClusterSetting,
     "apt": AptTable,
     "clair": ClairSetting,
+    "hooks": HooksSetting,
     "deferrals": DeferralSettings,
     "api": ApiSetting,
     "line": LineRule,
@@ -141,6 +145,7 @@ def check_file(file: SettingsFile, path: Path) -> SettingsFile:
         cluster=check_clusters(clusters, f"{path}: cluster"),
         registry=tuple(_rooted(registry, base) for registry in file.registry),
         clair=file.clair and _check_clair(file.clair, f"{path}: clair", base),
+        hooks=HooksSetting(_place_secret(file.hooks.registry_secret, base)),
         apt=msgspec.structs.replace(
             file.apt, keyrings=tuple(place(k, base) for k in file.apt.keyrings)
         ),
@@ -184,10 +189,14 @@ def _check_clair(clair: ClairSetting, where: str, base: Path) -> ClairSetting:
             f"{where}.url: {hide_secrets(clair.url)!r} is not the address of a Clair",
             hint="write http://clair.example.org:6060; it knows us by psk",
         )
-    psk = clair.psk
-    if psk is not None and psk.startswith("file:") and not psk.startswith("file://"):
-        psk = f"file:{place(psk.removeprefix('file:'), base)}"
+    psk = _place_secret(clair.psk, base)
     return msgspec.structs.replace(clair, psk=psk, ca=clair.ca and place(clair.ca, base))
+
+
+def _place_secret(secret: str | None, base: Path) -> str | None:
+    if secret is not None and secret.startswith("file:") and not secret.startswith("file://"):
+        return f"file:{place(secret.removeprefix('file:'), base)}"
+    return secret
 
 
 def _check_registry(registry: RegistrySetting, where: str) -> None:
@@ -217,6 +226,12 @@ def _check_registry(registry: RegistrySetting, where: str) -> None:
             raise ConfigError(
                 f"{where}.exclude_tags[{index}]: {pattern!r} is no regular expression: {problem}"
             ) from None
+    for index, alias in enumerate(registry.aliases):
+        if not _HOST.fullmatch(alias):
+            raise ConfigError(
+                f"{where}.aliases[{index}]: {alias!r} is no host",
+                hint='write "registry.internal:5000": without scheme and path',
+            )
 
 
 def _check_api(api: ApiSetting, where: str) -> None:

@@ -68,6 +68,7 @@ def load_settings(
         derived=file.derived,
         feed_days=file.feed_days,
         clair=file.clair,
+        hooks=file.hooks,
         api=file.api,
         lines=file.line,
         plan=file.plan,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +33,21 @@ MOST_DAYS = 3650
 
 UNIX_PEER = "unix"
 """Written instead of an address: whoever comes through a Unix socket."""
+_SECRET = re.compile(r"[!-~]{16,500}")
+
+
+def _read_secret(text: str, where: str) -> str:
+    """What is written, or what the file of ``file:PATH`` holds; raises ConfigError."""
+    if not text.startswith("file:"):
+        return text
+    path = text.removeprefix("file:").removeprefix("//")
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(MAX_FILE).decode("ascii", "replace").strip()
+    except OSError as problem:
+        raise ConfigError(
+            f"{where}: {path} cannot be read: {problem.strerror or problem}"
+        ) from None
 
 
 class ClusterSetting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +69,42 @@ class RegistrySetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Regular expressions, searched for in each tag."""
     username: str | None = None
     password_file: str | None = None
+    aliases: tuple[str, ...] = ()
+    """Other hosts by which its push notifications call it, with their ports."""
+
+    def covers(self, path: str) -> bool:
+        """Whether a repository is wanted, listed or not; by its path without the registry."""
+        prefix = urlsplit(self.url).path.strip("/")
+        return (not prefix or path == prefix or path.startswith(f"{prefix}/")) and (
+            not self.repositories
+            or any(fnmatchcase(path, pattern.strip("/")) for pattern in self.repositories)
+        )
+
+
+class HooksSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may push notifications to us."""
+
+    registry_secret: str | None = None
+    """What registries show with theirs: a text, or ``file:`` of it."""
+
+    def read_registry_secret(self) -> str | None:
+        """The secret itself, None where none is set; raises ConfigError, which does not show it."""
+        if self.registry_secret is None:
+            return None
+        where = "hooks.registry_secret"
+        text = _read_secret(self.registry_secret, where)
+        if not _SECRET.fullmatch(text):
+            raise ConfigError(
+                f"{where} is no secret that a header can hold",
+                hint="write 16 to 500 letters, digits and signs without a space, as"
+                " `openssl rand -hex 32` makes them",
+            )
+        return text
+
+    def __repr__(self) -> str:
+        secret = self.registry_secret
+        shown = secret if secret is None or secret.startswith("file:") else "***"
+        return f"HooksSetting(registry_secret={shown!r})"
 
 
 class LineRule(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,16 +143,10 @@ class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
         """The key itself, None where none is set; raises ConfigError, which does not show it."""
         if self.psk is None:
             return None
-        text, where = self.psk, "clair.psk"
-        if text.startswith("file:"):
-            where = text.removeprefix("file:").removeprefix("//")
-            try:
-                with Path(where).open("rb") as stream:
-                    text = stream.read(MAX_FILE).decode("ascii", "replace").strip()
-            except OSError as problem:
-                raise ConfigError(
-                    f"clair.psk: {where} cannot be read: {problem.strerror or problem}"
-                ) from None
+        where = "clair.psk"
+        text = _read_secret(self.psk, where)
+        if self.psk.startswith("file:"):
+            where = self.psk.removeprefix("file:").removeprefix("//")
         try:
             key = base64.b64decode(text, validate=True)
         except ValueError:
@@ -157,6 +205,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     derived: dict[str, str] = {}
     """``raspbian 12`` → ``debian bookworm``: by whose advisories a derived distribution is judged."""
     clair: ClairSetting | None = None
+    hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
     lines: tuple[LineRule, ...] = ()
     """The first that fits a repository decides which of its tags follow one another."""

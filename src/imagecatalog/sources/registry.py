@@ -89,6 +89,7 @@ class Registry:
         host = url.netloc.lower()
         self._name = DEFAULT_REGISTRY if host in _HUB_HOSTS else host
         self._base = f"{url.scheme}://{_HUB_API if host in _HUB_HOSTS else host}"
+        self._setting = setting
         self._prefix = url.path.strip("/")
         self._patterns = setting.repositories
         self._exclude = _compile(setting)
@@ -123,11 +124,11 @@ class Registry:
     def covers(self, repository: str) -> bool:
         """Whether the setting wants a repository, listed or not; by its whole name."""
         host, _, path = repository.partition("/")
-        return (
-            host == self._name
-            and self._is_below_prefix(path)
-            and (not self._patterns or any(fnmatchcase(path, p.strip("/")) for p in self._patterns))
-        )
+        return host == self._name and self._setting.covers(path)
+
+    def excludes(self, tag: str) -> bool:
+        """Whether ``exclude_tags`` of the setting finds something in a tag."""
+        return any(pattern.search(tag) for pattern in self._exclude)
 
     def tags(self, repository: str) -> Iterator[str]:
         """Each tag once, without those that ``exclude_tags`` of the setting finds something in."""
@@ -136,7 +137,7 @@ class Registry:
         for answer in self._pages(f"/v2/{path}/tags/list", _pull(path)):
             page = decode_json(answer.body, _Tags, f"tags of {repository}", limit=BODY_LIMIT)
             for tag in page.tags or ():
-                if tag in seen or any(pattern.search(tag) for pattern in self._exclude):
+                if tag in seen or self.excludes(tag):
                     continue
                 seen.add(tag)
                 if len(seen) > NAMES_LIMIT:
