@@ -21,6 +21,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
+from imagecatalog.domain.feeds import FeedItem
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
@@ -30,6 +31,7 @@ from imagecatalog.planning import (
     ancestry,
     differences,
     exposure,
+    feed_list,
     findings,
     following,
     inspection,
@@ -87,6 +89,9 @@ class Answering(Protocol):
 
     def health(self) -> Iterable[Health]:
         """When clusters, registries, feeds and jobs were last well."""
+
+    def feeds(self) -> Iterable[FeedItem]:
+        """By name, those that are switched off too."""
 
     def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
         """Worst first."""
@@ -163,6 +168,10 @@ class LocalCatalog:
     def health(self) -> Iterable[Health]:
         """When clusters, registries, feeds and jobs were last well."""
         return health.list_health(self._c)
+
+    def feeds(self) -> Iterable[FeedItem]:
+        """By name, those that are switched off too."""
+        return feed_list.list_feeds(self._c, self._settings.feeds, now=self._now)
 
     def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
         """Worst first."""

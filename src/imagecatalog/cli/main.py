@@ -23,6 +23,7 @@ from imagecatalog.cli import (
     debmonitor,
     defer,
     export,
+    feeds,
     lineage,
     operate,
     plan,
@@ -57,6 +58,7 @@ def imagecatalog(context: click.Context) -> None:
 
 for _verb in (
     *operate.VERBS,
+    *feeds.VERBS,
     *register.VERBS,
     *tokens.VERBS,
     *ask.VERBS,

@@ -169,7 +169,7 @@ def refresh(
     with invocation.catalog() as (settings, catalog):
         asked = msgspec.structs.replace(settings, feeds=settings.feeds | addresses)
         with show_progress(is_quiet=invocation.is_quiet) as progress:
-            report = run(catalog, asked, feeds, now=_now, progress=progress)
+            report = run(catalog, asked, feeds, now=_now, once=addresses, progress=progress)
         return tell_report(invocation, report)
 
 

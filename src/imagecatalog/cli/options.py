@@ -195,6 +195,17 @@ class Verbs(click.Group):
         _write_options(ctx, formatter, "Options, before or after the verb", self.get_params(ctx))
 
 
+class UsualVerbs(Verbs):
+    """Verbs of which the first is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """With the first verb put before what names none."""
+        is_help = args[:1] in (["-h"], ["--help"])
+        if not is_help and not any(argument in self.commands for argument in args):
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
 def _write_options(
     ctx: click.Context,
     formatter: click.HelpFormatter,

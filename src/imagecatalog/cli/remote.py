@@ -24,6 +24,7 @@ from imagecatalog.domain.answers import (
     RunningItem,
     SearchHit,
 )
+from imagecatalog.domain.feeds import FeedItem
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
@@ -61,6 +62,10 @@ class RemoteCatalog:
         """When clusters, registries, feeds and jobs were last well."""
         paths = ("/clusters", "/registries", "/feeds", "/jobs")
         return chain.from_iterable(self._one(path, Page[Health]).items for path in paths)
+
+    def feeds(self) -> Iterable[FeedItem]:
+        """By name, those that are switched off too."""
+        return self._one("/feeds", Page[FeedItem]).items
 
     def outdated(self, ask: OutdatedQuestion) -> Iterable[OutdatedImage]:
         """Worst first."""

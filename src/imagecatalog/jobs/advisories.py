@@ -41,23 +41,36 @@ _OWN = {TRACKER: "Debian", SECDB: "Alpine"}
 
 
 def refresh_tracker(
-    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    progress: Progress,
+    once: bool = False,
 ) -> Report:
     """Bring the tracker's JSON and its lists of DSA and DLA up to date, each for itself."""
     works = [
-        Work(file.kind, partial(_apply_tracker, catalog, file, progress))
+        Work(file.kind, file.address, partial(_apply_tracker, catalog, file, progress))
         for file in list_files(settings.feeds.get(TRACKER))
     ]
     noun = "packages and notices"
-    return run_works(catalog, settings, TRACKER, works, noun=noun, now=now, progress=progress)
+    return run_works(
+        catalog, settings, TRACKER, works, noun=noun, now=now, progress=progress, once=once
+    )
 
 
 def refresh_osv(
-    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    progress: Progress,
+    once: bool = False,
 ) -> Report:
     """Bring the records of OSV up to date: of the ecosystems that the catalog has packages of.
 
-    Debian's and Alpine's are left out where their own feeds are read, unless a setting names files.
+    Debian's and Alpine's are left out where their own feeds are read, unless a setting names a file
+    or a folder on disk.
     """
     setting = settings.feeds.get(OSV)
     own = {name for feed, name in _OWN.items() if settings.feeds.get(feed) is not False}
@@ -70,23 +83,34 @@ def refresh_osv(
         _forget_others(catalog, OSV, {file.name for file in files})
     if not files:
         return Report((f"{OSV}: the catalog has no packages that it tells of",))
-    works = [Work(file.name, partial(_apply_osv, catalog, file, progress)) for file in files]
+    works = [
+        Work(file.name, file.address, partial(_apply_osv, catalog, file, progress))
+        for file in files
+    ]
     return run_works(
-        catalog, settings, OSV, works, noun="records", now=now, progress=progress, each=True
+        catalog, settings, OSV, works, noun="records", now=now, progress=progress, once=once
     )
 
 
 def refresh_secdb(
-    catalog: Catalog, settings: Settings, *, now: Callable[[], datetime], progress: Progress
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    progress: Progress,
+    once: bool = False,
 ) -> Report:
     """Bring Alpine's security database up to date, of the releases that the catalog has images of."""
     files = feeds.list_secdb(settings.feeds.get(SECDB), _list_scopes(catalog))
     if not files:
         return Report((f"{SECDB}: the catalog has no image of Alpine",))
-    works = [Work(file.name, partial(_apply_secdb, catalog, file, progress)) for file in files]
+    works = [
+        Work(file.name, file.address, partial(_apply_secdb, catalog, file, progress))
+        for file in files
+    ]
     noun = "packages"
     return run_works(
-        catalog, settings, SECDB, works, noun=noun, now=now, progress=progress, each=True
+        catalog, settings, SECDB, works, noun=noun, now=now, progress=progress, once=once
     )
 
 
@@ -124,9 +148,9 @@ def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http
             # The JSON is silent of releases that are out of support: nobody mended their faults.
             silent = file.kind == "json"
             applied = advisories.apply_feed(c, feed, parts, where=file.address, keeps_scopes=silent)
-            kept = FileState(validators=validators, reader=_READER, parts=applied.parts)
+            kept = FileState(validators=validators, reader=_READER, parts=applied.parts, feed=feed)
             save_state(c, file.address, kept)
-    return Outcome(parts=applied.parts, changed=applied.changed + applied.gone)
+    return Outcome(parts=applied.parts, changed=applied.changed + applied.gone, feed=feed)
 
 
 def _apply_osv(catalog: Catalog, file: FeedFile, progress: Progress, http: Http) -> Outcome:
@@ -140,13 +164,14 @@ def _apply_osv(catalog: Catalog, file: FeedFile, progress: Progress, http: Http)
             parts = osv.read_osv(records, faults, file.ecosystem)
             watched = watch(parts, faults, file.address, f"read {feed}", progress)
             applied = advisories.apply_feed(c, feed, watched, where=file.address)
-            kept = _state(validators, applied.parts, faults)
+            kept = _state(feed, validators, applied.parts, faults)
             save_state(c, file.address, kept)
     return _outcome(kept, applied)
 
 
-def _state(validators: Validators, parts: int, faults: Faults) -> FileState:
+def _state(feed: str, validators: Validators, parts: int, faults: Faults) -> FileState:
     return FileState(
+        feed=feed,
         validators=validators,
         reader=_READER,
         parts=parts,
@@ -161,6 +186,7 @@ def _outcome(state: FileState, applied: advisories.Applied) -> Outcome:
         changed=applied.changed + applied.gone,
         unread=state.unread,
         problem=state.problem,
+        feed=state.feed,
     )
 
 
@@ -215,6 +241,6 @@ def _apply_secdb(catalog: Catalog, file: FeedFile, progress: Progress, http: Htt
         applied = advisories.apply_feed(
             c, feed, watched, where=file.address, complete=bool(known or database.packages)
         )
-        kept = _state(validators, applied.parts, faults)
+        kept = _state(feed, validators, applied.parts, faults)
         save_state(c, file.address, kept)
     return _outcome(kept, applied)

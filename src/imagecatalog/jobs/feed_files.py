@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from imagecatalog.config import Settings
 from imagecatalog.domain.advisories import FeedPart
-from imagecatalog.errors import CatalogError, DatabaseError
+from imagecatalog.errors import CatalogError, DatabaseError, hide_secrets
 from imagecatalog.formats.feed_faults import Faults
 from imagecatalog.jobs.report import Failure, Progress, Report
 from imagecatalog.sources.apt_transport import Validators
@@ -43,6 +43,8 @@ class FileState(Struct, frozen=True, kw_only=True):
     address: str = ""
     newest: int = 0
     """Of EPSS: the newest advisory of which a score was looked for."""
+    feed: str = ""
+    """Which it told: with that feed this is forgotten, too."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -53,6 +55,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     unread: int = 0
     problem: str | None = None
     version: str = ""
+    feed: str = ""
+    """Which it turned out to tell."""
 
     @classmethod
     def unchanged(cls, state: FileState) -> Outcome:
@@ -63,6 +67,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
             unread=state.unread,
             problem=state.problem,
             version=state.version,
+            feed=state.feed,
         )
 
 
@@ -70,6 +75,7 @@ class Work(Struct, frozen=True):
     """A file to bring up to date; ``name`` is empty for a feed of one file."""
 
     name: str
+    address: str
     run: Callable[[Http], Outcome]
 
 
@@ -118,9 +124,13 @@ def run_works(
     noun: str,
     now: Callable[[], datetime],
     progress: Progress,
-    each: bool = False,
+    once: bool = False,
 ) -> Report:
-    """Do all, each for itself; with ``each`` its health is kept by its own name, too."""
+    """Do all, each for itself; the health of each of several is kept by its own name, too.
+
+    A file that is read ``once`` is none that the feed is followed by: that it fails says nothing of
+    how well the feed is.
+    """
     http = Http()
     done: list[Outcome] = []
     failed: list[Failure] = []
@@ -133,7 +143,8 @@ def run_works(
                 failed.append(outcome)
             else:
                 done.append(outcome)
-            if each:
+                name = outcome.feed or name
+            if name != feed and not (once and isinstance(outcome, Failure)):
                 with catalog.write() as c:
                     health.note_try(
                         c,
@@ -144,6 +155,7 @@ def run_works(
                         error=outcome.message if isinstance(outcome, Failure) else None,
                         detail=None if isinstance(outcome, Failure) else summarise([outcome], noun),
                         good_for=count_days(settings, feed),
+                        address=hide_secrets(work.address),
                     )
             progress(f"read {name}", number, len(works))
     finally:

@@ -30,6 +30,7 @@ class _State(Struct, frozen=True):
 
     validators: Validators
     parts: tuple[str, ...]
+    feed: str = "vex"
 
 
 class _Parsed(Struct):

@@ -11,12 +11,17 @@ from imagecatalog.store.health import FeedAge, feed_ages
 
 _OWN = {"debian": "debian-tracker", "alpine": "alpine-secdb"}
 """The feed of a distribution itself, before OSV."""
+_SCORES = {
+    "kev": "which faults are exploited may have changed since",
+    "epss": "how probable it is that a fault is exploited may have changed since",
+}
 
 
 def list_old_feeds(c: Connection, scopes: Iterable[str], *, now: datetime) -> dict[str, str]:
-    """Of these scopes those whose advisories are too old to rest on, each with a sentence that says so.
+    """Of these scopes those whose advisories are too old to rest on, each with what says so.
 
-    A scope that no feed was ever asked of is not among them: nothing was told of it at all.
+    That names the files of a feed that are, and not those that are well. A scope that no feed was ever
+    asked of is not among them: nothing was told of it at all.
     """
     ages = feed_ages(c, now)
     found = {}
@@ -25,8 +30,10 @@ def list_old_feeds(c: Connection, scopes: Iterable[str], *, now: datetime) -> di
         told = own or [ages[name] for name in _list_others(scope, ages)]
         old = [one for one in told if one.too_old]
         # What a distribution tells itself goes before what others tell of it, however old it is.
-        if old and (own or len(old) == len(told)):
-            found[scope] = _say(min(old, key=_last) if own else max(old, key=_last), now)
+        if own and old:
+            found[scope] = "; ".join(_say(one, now) for one in sorted(old, key=_last))
+        elif old and len(old) == len(told):
+            found[scope] = _say(max(old, key=_last), now)
     return found
 
 
@@ -34,15 +41,18 @@ def list_old_scores(c: Connection, *, now: datetime) -> tuple[str, ...]:
     """A sentence for each of KEV and EPSS that is too old to rest on."""
     ages = feed_ages(c, now)
     return tuple(
-        _say(ages[name], now) for name in ("kev", "epss") if name in ages and ages[name].too_old
+        f"{_say(ages[name], now)}: {what}"
+        for name, what in _SCORES.items()
+        if name in ages and ages[name].too_old
     )
 
 
 def _list_own(scope: str, ages: Mapping[str, FeedAge]) -> list[str]:
-    """The feeds of a scope's distribution itself that were ever asked."""
+    """The feeds of a scope's distribution itself that were ever asked: their files, where known."""
     os_id, _, release = scope.partition("/")
     own = _OWN.get(os_id, "")
-    files = [
+    files = [f"{own} {kind}" for kind in ("json", "DSA", "DLA")]
+    files += [
         f"{own} {prefix}{release}/{repository}"
         for prefix in ("", "v")
         for repository in ("main", "community")

@@ -55,7 +55,8 @@ def list_osv(
 ) -> tuple[FeedFile, ...]:
     """The files that a setting of ``osv`` names.
 
-    Of a site: one for each ecosystem of these scopes but those ``without``. Of a folder on disk: all
+    Of a site, a mirror too: one for each ecosystem of these scopes but those ``without``. Of a folder
+    on disk: all
     that are there, as the site has them (``PyPI/all.zip``) or as ``PyPI.zip``, files of a record a
     line, and single records. Else the one file. Raises ConfigError, Missing, SourceUnavailable.
     """
@@ -65,7 +66,7 @@ def list_osv(
         return (_file_of(setting),)
     if setting.startswith("file:"):
         return _list_folder(_path_of(setting))
-    return _list_site(setting, scopes, ())
+    return _list_site(setting, scopes, without)
 
 
 def list_secdb(setting: str | bool | None, scopes: Collection[str]) -> tuple[FeedFile, ...]:

@@ -115,10 +115,16 @@ def retract_feeds(c: Connection, prefix: str, but: Collection[str]) -> tuple[str
     told = set(c.scalars(select(feed_part.c.feed).where(begins).distinct()))
     gone = tuple(sorted(told.difference(but)))
     for feed in gone:
-        telling = _Telling(c, feed)
-        telling.retract(sorted(list_digests(c, feed)))
-        telling.finish()
+        retract_feed(c, feed)
     return gone
+
+
+def retract_feed(c: Connection, feed: str) -> None:
+    """Forget all that one feed told, as if it had never done so."""
+    lock_table(c, unjudged)
+    telling = _Telling(c, feed)
+    telling.retract(sorted(list_digests(c, feed)))
+    telling.finish()
 
 
 def list_digests(c: Connection, feed: str) -> dict[str, bytes]:

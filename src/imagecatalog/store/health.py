@@ -26,10 +26,13 @@ def note_try(
     error: str | None = None,
     detail: str | None = None,
     good_for: timedelta | None = None,
+    address: str | None = None,
+    in_part: bool = False,
 ) -> None:
     """Write how a try went; a failed one leaves the last good moment and its counts standing.
 
-    ``good_for`` is how long what a feed told counts before it is too old; None: for ever.
+    ``good_for`` is how long what a feed told counts before it is too old; None: for ever. With
+    ``in_part`` the rest of what failed went well, and that counts.
     """
     row: dict[str, object] = {
         "kind": kind,
@@ -38,9 +41,9 @@ def note_try(
         "last_error": error,
         "seconds": seconds,
     }
-    if error is None:
+    if error is None or in_part:
         good_until = None if good_for is None else at + good_for
-        row |= {"last_good": at, "detail": detail, "good_until": good_until}
+        row |= {"last_good": at, "detail": detail, "good_until": good_until, "address": address}
     upsert(c, health, [row])
 
 
@@ -63,15 +66,19 @@ class FeedAge(Struct, frozen=True):
     last_good: datetime | None
     too_old: bool
     """Also where it was never read well."""
+    good_until: datetime | None = None
+    """None: for ever."""
+    address: str | None = None
+    """Where it was last read well from."""
 
 
 def feed_ages(c: Connection, now: datetime) -> dict[str, FeedAge]:
     """The age of every feed that was ever tried, by name: ``debian-tracker``, ``osv PyPI``."""
-    query = select(health.c.name, health.c.last_good, health.c.good_until)
+    query = select(health.c.name, health.c.last_good, health.c.good_until, health.c.address)
     found = {}
-    for name, last_good, good_until in c.execute(query.where(health.c.kind == "feed")):
-        too_old = last_good is None or (good_until is not None and good_until < now)
-        found[name] = FeedAge(name, last_good, too_old)
+    for name, last_good, until, address in c.execute(query.where(health.c.kind == "feed")):
+        too_old = last_good is None or (until is not None and until < now)
+        found[name] = FeedAge(name, last_good, too_old, until, address)
     return found
 
 

@@ -29,6 +29,7 @@ from imagecatalog.web.api import (
     advisories,
     affected,
     debmonitor,
+    feeds,
     hooks,
     lineage,
     opinions,
@@ -125,6 +126,7 @@ def create_asgi_app(
     app.include_router(debmonitor.router)
     app.include_router(advisories.router, dependencies=readers)
     app.include_router(affected.router, dependencies=readers)
+    app.include_router(feeds.router, dependencies=readers)
     app.include_router(lineage.router, dependencies=readers)
     app.include_router(opinions.router, dependencies=readers)
     app.include_router(plans.router, dependencies=readers)
@@ -133,6 +135,7 @@ def create_asgi_app(
     app.include_router(read.router, dependencies=readers)
     app.include_router(plans.saving)
     app.include_router(suppressions.deciding)
+    app.include_router(feeds.deciding)
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")

@@ -29,6 +29,7 @@ health = Table(
     Column(
         "good_until", Moment, comment="of a feed: when what it told becomes too old; null: never"
     ),
+    Column("address", Text, comment="of a feed: where it was last read well from"),
     comment="when each source of facts was last well",
 )
 

@@ -158,7 +158,7 @@ def find(request: Request, ask: Annotated[SearchQuestion, Query()]) -> Response:
 
 
 def _send_health(
-    request: Request, ask: TableQuestion, kind: Literal["cluster", "registry", "feed", "job"]
+    request: Request, ask: TableQuestion, kind: Literal["cluster", "registry", "job"]
 ) -> Response:
     def ask_health(c: Connection, _now: datetime) -> tuple[answers.Health, ...]:
         return tuple(one for one in health.list_health(c) if one.kind == kind)
@@ -176,12 +176,6 @@ def list_clusters(request: Request, ask: Annotated[TableQuestion, Query()]) -> R
 def list_registries(request: Request, ask: Annotated[TableQuestion, Query()]) -> Response:
     """When each registry was last read well, and its last error."""
     return _send_health(request, ask, "registry")
-
-
-@_many("/feeds", answers.Health)
-def list_feeds(request: Request, ask: Annotated[TableQuestion, Query()]) -> Response:
-    """When each feed was last fetched well, and its last error."""
-    return _send_health(request, ask, "feed")
 
 
 @_many("/jobs", answers.Health)

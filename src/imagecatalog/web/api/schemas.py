@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from imagecatalog.domain import (
     answers,
+    feeds,
     findings,
     lineage,
     plans,
@@ -173,6 +174,8 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     answers.RunningItem,
     answers.SearchHit,
     answers.TagPeriod,
+    feeds.FeedItem,
+    feeds.ForgottenFeed,
     findings.ImageFindings,
     lineage.BuildItem,
     lineage.InventoryItem,

@@ -125,6 +125,9 @@ def upgrade() -> None:
         sa.Column(
             "exploited", sa.Integer(), nullable=False, comment="faults known to be exploited"
         ),
+        sa.Column(
+            "kinds", sa.Text(), nullable=False, comment="types of the packages, each with how many"
+        ),
         sa.Column("stale", sa.Boolean(), nullable=False, comment="true: to be added up anew"),
         sa.ForeignKeyConstraint(["scope_id"], ["scope.id"], name=op.f("fk_standing_scope_id")),
         sa.ForeignKeyConstraint(["set_id"], ["package_set.id"], name=op.f("fk_standing_set_id")),
@@ -276,6 +279,15 @@ def _note_contents() -> None:
             sa.BigInteger(),
             nullable=True,
             comment="of a feed: when what it told becomes too old; null: never",
+        ),
+    )
+    op.add_column(
+        "health",
+        sa.Column(
+            "address",
+            sa.Text(),
+            nullable=True,
+            comment="of a feed: where it was last read well from",
         ),
     )
     op.add_column(
