@@ -11,7 +11,8 @@
     │   ├── Forbidden             the token may not do this
     │   ├── InvalidBody           faults of a request's body, each with its place
     │   ├── BodyTooLarge
-    │   └── UnsupportedMediaType
+    │   ├── UnsupportedMediaType
+    │   └── BaseNotHeld           differences from what the catalog does not hold
     ├── NotFound                  asked for something the catalog does not hold
     ├── BadDocument               foreign bytes that do not say what they should
     │   ├── Truncated
@@ -154,6 +155,13 @@ class UnsupportedMediaType(UsageError):
 
     code = "unsupported-media-type"
     http_status = 415
+
+
+class BaseNotHeld(UsageError):
+    """Differences were told from a scan that is not the last one held before them."""
+
+    code = "base-not-held"
+    http_status = 409
 
 
 class NotFound(CatalogError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -63,3 +64,15 @@ class ClusterReceipt(Struct, frozen=True, kw_only=True):
     errors: list[ImageError]
     """What was not taken; at most 100 are told."""
     success: bool
+
+
+class ScanReceipt(Struct, frozen=True, kw_only=True):
+    """What became of a scan of a cluster that was told."""
+
+    cluster: str
+    at: datetime
+    """When it was made, to the second; what differences that follow name as their `base`."""
+    running: int
+    """Containers that ran then."""
+    appeared: int
+    ended: int

@@ -1,0 +1,175 @@
+"""What a push agent tells of a cluster: a whole scan, or what is different since one that was told.
+
+One description for who writes and who reads (``POST /api/v1/clusters/{name}/scan``). Moments are
+whole seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
+
+from imagecatalog.domain.runs import RunningContainer
+
+CONTAINERS_LIMIT = 500_000
+"""Of one body."""
+_STORABLE = r"^[^\x00\ud800-\udfff]*\Z"
+
+Moment = Annotated[datetime, Meta(tz=True)]
+Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=_STORABLE)]
+Workload = Annotated[str, Meta(min_length=1, max_length=317, pattern=_STORABLE)]
+Image = Annotated[str, Meta(max_length=2048, pattern=_STORABLE)]
+Text = Annotated[str, Meta(max_length=1024, pattern=_STORABLE)]
+ClusterKind = Literal["kubernetes", "docker", "podman"]
+PodKey = tuple[str, str]
+"""Namespace and name."""
+
+
+class ToldContainer(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A container of a pod that is named beside it."""
+
+    workload: Workload
+    """`Kind/name` of whom the pod belongs to."""
+    container: Name
+    image: Image
+    """The name that is asked for."""
+    image_id: Image = ""
+    """What the runtime reports, in any of its shapes."""
+    kind: Literal["container", "init", "ephemeral"] = "container"
+    team: Text = ""
+    state: Literal["running", "waiting", "terminated", ""] = ""
+    reason: Text = ""
+
+
+class PlacedContainer(
+    ToldContainer, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A container with its pod."""
+
+    namespace: Name
+    pod_name: Name
+
+    @property
+    def pod(self) -> PodKey:
+        """Its pod."""
+        return self.namespace, self.pod_name
+
+
+class ToldPod(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pod with all its containers; without any it is gone."""
+
+    namespace: Name
+    name: Name
+    containers: tuple[ToldContainer, ...]
+
+
+class WholeScan(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """All that runs in a cluster at a moment."""
+
+    at: Moment
+    containers: tuple[PlacedContainer, ...]
+    kind: ClusterKind = "kubernetes"
+
+    def running(self) -> list[RunningContainer]:
+        """The containers as the catalog has them."""
+        return [
+            RunningContainer(namespace=one.namespace, pod_name=one.pod_name, **_told(one))
+            for one in self.containers
+        ]
+
+
+class Differences(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The pods that are different since a scan that was told."""
+
+    at: Moment
+    base: Moment
+    """The moment of that scan."""
+    pods: tuple[ToldPod, ...]
+    kind: ClusterKind = "kubernetes"
+
+    def running(self) -> dict[PodKey, list[RunningContainer]]:
+        """The containers of each pod that is different."""
+        return {
+            (pod.namespace, pod.name): [
+                RunningContainer(namespace=pod.namespace, pod_name=pod.name, **_told(one))
+                for one in pod.containers
+            ]
+            for pod in self.pods
+        }
+
+
+Scan = WholeScan | Differences
+_WHOLE = msgspec.json.Decoder(WholeScan)
+_DIFFERENCES = msgspec.json.Decoder(Differences)
+_ENCODER = msgspec.json.Encoder()
+_TOLD = ToldContainer.__struct_fields__
+
+
+def _told(one: RunningContainer | ToldContainer) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in _TOLD}
+
+
+def decode_scan(body: bytes) -> Scan:
+    """The scan that a body tells of; raises msgspec's errors where it has not that shape."""
+    try:
+        return _WHOLE.decode(body)
+    except msgspec.ValidationError:
+        return _DIFFERENCES.decode(body)
+
+
+def encode_scan(scan: Scan) -> bytes:
+    """The body that tells it."""
+    return _ENCODER.encode(scan)
+
+
+def tell_whole(
+    containers: Iterable[RunningContainer], *, at: datetime, kind: ClusterKind = "kubernetes"
+) -> WholeScan:
+    """A whole scan: each container once, in an order that is the same whatever theirs was."""
+    told = {
+        PlacedContainer(namespace=one.namespace, pod_name=one.pod_name, **_told(one))
+        for one in containers
+    }
+    placed = sorted(told, key=lambda one: (one.pod, astuple(one)))
+    return WholeScan(at=at.replace(microsecond=0), containers=tuple(placed), kind=kind)
+
+
+def digest_pods(scan: WholeScan) -> dict[PodKey, bytes]:
+    """By pod what tells whether it is as it was."""
+    return {
+        key: hashlib.blake2b(_ENCODER.encode(pod), digest_size=16).digest()
+        for key, pod in _by_pod(scan)
+    }
+
+
+def tell_differences(scan: WholeScan, base: datetime, known: Mapping[PodKey, bytes]) -> Differences:
+    """The pods that are different from those of an earlier scan, of which the digests are known."""
+    now = digest_pods(scan)
+    pods: dict[PodKey, tuple[ToldContainer, ...]] = dict.fromkeys(known.keys() - now.keys(), ())
+    pods |= {
+        key: tuple(ToldContainer(**_told(one)) for one in pod)
+        for key, pod in _by_pod(scan)
+        if known.get(key) != now[key]
+    }
+    told = (
+        ToldPod(namespace=namespace, name=name, containers=containers)
+        for (namespace, name), containers in sorted(pods.items())
+    )
+    return Differences(at=scan.at, base=base, pods=tuple(told), kind=scan.kind)
+
+
+def _by_pod(scan: WholeScan) -> Iterator[tuple[PodKey, list[PlacedContainer]]]:
+    """Of a scan that ``tell_whole`` made."""
+    for key, pod in groupby(scan.containers, key=lambda one: one.pod):
+        yield key, list(pod)
