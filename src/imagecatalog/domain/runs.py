@@ -20,3 +20,9 @@ class RunningContainer(Struct, frozen=True):
     """The name that the pod's specification gives."""
     image_id: str
     """What the runtime reports, in any of its shapes; empty when none was pulled yet."""
+    team: str = ""
+    """Whose workload it is, as a label or an annotation has it; empty: nobody said."""
+    state: Literal["running", "waiting", "terminated", ""] = ""
+    """As it is now; empty: not told."""
+    reason: str = ""
+    """Of that state: ``ImagePullBackOff``, ``OOMKilled``; empty: none was given."""

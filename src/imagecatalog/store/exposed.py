@@ -33,6 +33,7 @@ from imagecatalog.store.schema import (
     scope,
     standing,
     standing_component,
+    workload,
 )
 from imagecatalog.store.waiting import join_kept
 
@@ -137,13 +138,11 @@ def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:
 _ALIVE = (
     select(
         run.c.run_image_id,
-        run.c.cluster_id,
-        run.c.namespace,
-        run.c.workload,
-        func.count().label("containers"),
+        run.c.workload_id,
+        func.sum(run.c.replicas).label("containers"),
     )
     .where(run.c.until.is_(None))
-    .group_by(run.c.run_image_id, run.c.cluster_id, run.c.namespace, run.c.workload)
+    .group_by(run.c.run_image_id, run.c.workload_id)
     .subquery()
 )
 _RUNNING = (
@@ -154,15 +153,16 @@ _RUNNING = (
         distro.c.scope_id,
         run_image.c.image,
         cluster.c.name,
-        _ALIVE.c.namespace,
-        _ALIVE.c.workload,
+        workload.c.namespace,
+        workload.c.name.label("workload"),
         _ALIVE.c.containers,
     )
     .select_from(_ALIVE)
     .join(run_image, run_image.c.id == _ALIVE.c.run_image_id)
     .join(manifest, manifest.c.id == run_image.c.manifest_id)
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-    .join(cluster, cluster.c.id == _ALIVE.c.cluster_id)
+    .join(workload, workload.c.id == _ALIVE.c.workload_id)
+    .join(cluster, cluster.c.id == workload.c.cluster_id)
     .where(manifest.c.set_id.is_not(None))
 )
 
@@ -189,12 +189,10 @@ def list_running(c: Connection, components: Collection[int]) -> list[RunningImag
     if len(sets) <= BATCH:
         query = query.where(manifest.c.set_id.in_(sorted(sets)))
     found: dict[int, tuple[bytes, tuple[int, ...], list[tuple[str, Place]]]] = {}
-    for number, digest, set_id, scope_id, image, name, namespace, workload, many in c.execute(
-        query
-    ):
+    for number, digest, set_id, scope_id, image, name, namespace, owner, many in c.execute(query):
         held = holds.get((scope_id, set_id)) or holds.get((None, set_id))
         if held:
-            place = Place(cluster=name, namespace=namespace, workload=workload, containers=many)
+            place = Place(cluster=name, namespace=namespace, workload=owner, containers=many)
             found.setdefault(number, (digest, held, []))[2].append((image, place))
     images = [
         RunningImage(

@@ -14,7 +14,10 @@ from imagecatalog.store.schema import (
     run,
     tag,
     tag_period,
+    workload,
 )
+
+_ALIVE = select(run.c.workload_id).where(run.c.until.is_(None))
 
 
 def _order(column: ColumnElement[Any], text: str) -> list[ColumnElement[Any]]:
@@ -67,12 +70,11 @@ def find_packages(c: Connection, text: str, *, limit: int) -> list[tuple[str, in
 
 def find_workloads(c: Connection, text: str, *, limit: int) -> list[tuple[str, str, str]]:
     """Workloads that run, by a part of their name: (workload, cluster, namespace)."""
-    columns = (run.c.workload, cluster.c.name, run.c.namespace)
+    columns = (workload.c.name, cluster.c.name, workload.c.namespace)
     query = (
         select(*columns)
-        .join(cluster, cluster.c.id == run.c.cluster_id)
-        .where(run.c.until.is_(None), run.c.workload.icontains(text, autoescape=True))
-        .group_by(*columns)
+        .join(cluster, cluster.c.id == workload.c.cluster_id)
+        .where(workload.c.name.icontains(text, autoescape=True), workload.c.id.in_(_ALIVE))
         .order_by(*columns)
         .limit(limit)
     )
@@ -81,11 +83,11 @@ def find_workloads(c: Connection, text: str, *, limit: int) -> list[tuple[str, s
 
 def find_namespaces(c: Connection, text: str, *, limit: int) -> list[tuple[str, str]]:
     """Namespaces in which something runs, by a part of their name: (namespace, cluster)."""
-    columns = (run.c.namespace, cluster.c.name)
+    columns = (workload.c.namespace, cluster.c.name)
     query = (
         select(*columns)
-        .join(cluster, cluster.c.id == run.c.cluster_id)
-        .where(run.c.until.is_(None), run.c.namespace.icontains(text, autoescape=True))
+        .join(cluster, cluster.c.id == workload.c.cluster_id)
+        .where(workload.c.namespace.icontains(text, autoescape=True), workload.c.id.in_(_ALIVE))
         .group_by(*columns)
         .order_by(*columns)
         .limit(limit)

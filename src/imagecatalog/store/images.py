@@ -274,7 +274,7 @@ def count_running(c: Connection, manifests: Collection[int]) -> dict[int, int]:
     counts: dict[int, int] = {}
     for batch in batches(set(manifests)):
         query = (
-            select(run_image.c.manifest_id, func.count())
+            select(run_image.c.manifest_id, func.sum(run.c.replicas))
             .join(run, and_(run.c.run_image_id == run_image.c.id, run.c.until.is_(None)))
             .where(run_image.c.manifest_id.in_(batch))
             .group_by(run_image.c.manifest_id)

@@ -18,6 +18,7 @@ from imagecatalog.store.schema import (
     repository_manifest,
     run,
     run_image,
+    workload,
 )
 
 MOST_RUNS = 20_000
@@ -70,13 +71,14 @@ def _list_runs(c: Connection, which: ColumnElement[bool]) -> list[Any]:
             run_image.c.manifest_id,
             run_image.c.image,
             cluster.c.name,
-            run.c.namespace,
-            run.c.workload,
+            workload.c.namespace,
+            workload.c.name.label("workload"),
             run.c.since,
             run.c.until,
         )
         .join(run, run.c.run_image_id == run_image.c.id)
         .join(cluster, cluster.c.id == run.c.cluster_id)
+        .join(workload, workload.c.id == run.c.workload_id)
         .where(which)
         .order_by(run.c.since.desc(), run.c.id.desc())
         .limit(MOST_RUNS)

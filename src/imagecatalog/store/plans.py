@@ -22,6 +22,7 @@ from imagecatalog.store.schema import (
     plan,
     run,
     run_image,
+    workload,
 )
 from imagecatalog.store.updates import Pair, list_conditions
 
@@ -163,12 +164,13 @@ def list_workload_images(c: Connection) -> list[WorkloadImage]:
     query = (
         select(
             cluster.c.name,
-            run.c.namespace,
-            run.c.workload,
+            workload.c.namespace,
+            workload.c.name,
             run_image.c.image,
             run_image.c.manifest_id,
         )
-        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .join(workload, workload.c.id == run.c.workload_id)
+        .join(cluster, cluster.c.id == workload.c.cluster_id)
         .join(run_image, run_image.c.id == run.c.run_image_id)
         .where(run.c.until.is_(None))
         .distinct()

@@ -70,7 +70,7 @@ class ComponentName(Struct, frozen=True):
 def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
     """The images that run where it is asked, and whose packages are known; by number."""
     alive = (
-        select(run_image.c.manifest_id, func.count().label("containers"))
+        select(run_image.c.manifest_id, func.sum(run.c.replicas).label("containers"))
         .select_from(run)
         .join(run_image, run_image.c.id == run.c.run_image_id)
         .join(cluster, cluster.c.id == run.c.cluster_id)

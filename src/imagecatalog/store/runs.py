@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, or_, select, update
 
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.store.dialect import batches, insert_new
-from imagecatalog.store.schema import cluster, run, run_image
+from imagecatalog.store.schema import cluster, run, run_image, workload
 
-Key = tuple[str, str, str, str, str, int]
+Key = tuple[int, str, str, str, int]
 
 
 class RunImage(Struct, frozen=True):
@@ -38,6 +38,13 @@ class RunRow(Struct, frozen=True):
     run_image_id: int
     since: datetime
     seen: datetime
+    until: datetime | None = None
+    """The first scan that no longer saw it; None: it still runs."""
+    replicas: int = 1
+    """More than one, with no name of a pod: several, long past, summed up."""
+    state: Literal["running", "waiting", "terminated", ""] = ""
+    reason: str = ""
+    team: str = ""
 
 
 class AliveImage(Struct, frozen=True):
@@ -65,7 +72,8 @@ class RunFilter(Struct, frozen=True):
         if self.cluster is not None:
             found.append(cluster.c.name == self.cluster)
         if self.namespace is not None:
-            found.append(run.c.namespace == self.namespace)
+            there = select(workload.c.id).where(workload.c.namespace == self.namespace)
+            found.append(run.c.workload_id.in_(there))
         if self.at is None:
             found.append(run.c.until.is_(None))
         else:
@@ -75,7 +83,12 @@ class RunFilter(Struct, frozen=True):
 
 
 def record_scan(
-    c: Connection, name: str, containers: Iterable[RunningContainer], *, at: datetime
+    c: Connection,
+    name: str,
+    containers: Iterable[RunningContainer],
+    *,
+    at: datetime,
+    now: datetime | None = None,  # noqa: ARG001
 ) -> tuple[int, int, int]:
     """Take one whole scan of a cluster: how many containers run, appeared and ended.
 
@@ -87,10 +100,10 @@ def record_scan(
     if last is not None and at <= last:
         return len(items), 0, 0
     images = put_run_images(c, {(item.image, item.image_id) for item in items})
+    owners = put_workloads(c, number, {(item.namespace, item.workload) for item in items})
     found: dict[Key, RunningContainer] = {
         (
-            item.namespace,
-            item.workload,
+            owners[item.namespace, item.workload],
             item.pod_name,
             item.container,
             item.kind,
@@ -99,22 +112,20 @@ def record_scan(
         for item in items
     }
     columns = (
-        run.c.namespace,
-        run.c.workload,
+        run.c.workload_id,
         run.c.pod_name,
         run.c.container,
         run.c.kind,
         run.c.run_image_id,
     )
     alive: dict[Key, int] = {
-        (row[1], row[2], row[3], row[4], row[5], row[6]): row[0]
+        (row[1], row[2], row[3], row[4], row[5]): row[0]
         for row in c.execute(
             select(run.c.id, *columns).where(run.c.cluster_id == number, run.c.until.is_(None))
         )
     }
     ended = [alive[key] for key in alive.keys() - found.keys()]
-    for batch in batches(ended):
-        c.execute(update(run).where(run.c.id.in_(batch)).values(until=at, seen=last or at))
+    end_runs(c, ended, until=at, seen=last or at)
     new = sorted(found.keys() - alive.keys())
     names = [column.name for column in columns]
     insert_new(
@@ -135,6 +146,42 @@ def put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
     find = select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)
     row = c.execute(find.with_for_update(key_share=True)).one()
     return row.id, row.last_scan
+
+
+def put_workloads(
+    c: Connection, number: int, names: set[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The numbers of a cluster's workloads by namespace and name, written where new."""
+    rows = [
+        {"cluster_id": number, "namespace": namespace, "name": name}
+        for namespace, name in sorted(names)
+    ]
+    insert_new(c, workload, rows)
+    found: dict[tuple[str, str], int] = {}
+    for batch in batches({namespace for namespace, _ in names}):
+        query = select(workload.c.namespace, workload.c.name, workload.c.id).where(
+            workload.c.cluster_id == number, workload.c.namespace.in_(batch)
+        )
+        found.update(((namespace, name), id_) for namespace, name, id_ in c.execute(query))
+    return found
+
+
+def measure_span(since: datetime, until: datetime) -> int:
+    """The power of two of the seconds between two moments, by which runs are found at a moment."""
+    return int((until - since).total_seconds()).bit_length() - 1
+
+
+def end_runs(c: Connection, numbers: Sequence[int], *, until: datetime, seen: datetime) -> None:
+    """End these; one that begins no earlier never was."""
+    for batch in batches(numbers):
+        c.execute(delete(run).where(run.c.id.in_(batch), run.c.since >= until))
+        rows = c.execute(select(run.c.id, run.c.since).where(run.c.id.in_(batch))).all()
+        spans: dict[int, list[int]] = {}
+        for number, since in rows:
+            spans.setdefault(measure_span(since, until), []).append(number)
+        for span, those in spans.items():
+            values = {"until": until, "seen": seen, "span": span, "state": "", "reason": ""}
+            c.execute(update(run).where(run.c.id.in_(those)).values(values))
 
 
 def put_run_images(c: Connection, names: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -174,7 +221,7 @@ def save_match(
 
 def list_alive(c: Connection, wanted: RunFilter = RunFilter()) -> list[AliveImage]:  # noqa: B008
     """Every image that runs (or ran at the filter's moment), with its number of containers."""
-    counts = select(run.c.run_image_id, func.count().label("containers")).group_by(
+    counts = select(run.c.run_image_id, func.sum(run.c.replicas).label("containers")).group_by(
         run.c.run_image_id
     )
     if wanted.cluster is not None:
@@ -217,17 +264,18 @@ def list_places(
 ) -> dict[int, list[Place]]:
     """The workloads that run each of these: by cluster, namespace and name."""
     places: dict[int, list[Place]] = {}
-    columns = (cluster.c.name, run.c.namespace, run.c.workload)
+    columns = (cluster.c.name, workload.c.namespace, workload.c.name)
     for batch in batches(run_images):
         query = (
-            select(run.c.run_image_id, *columns, func.count())
+            select(run.c.run_image_id, *columns, func.sum(run.c.replicas))
             .join(cluster, cluster.c.id == run.c.cluster_id)
+            .join(workload, workload.c.id == run.c.workload_id)
             .where(run.c.run_image_id.in_(batch), *wanted.conditions())
             .group_by(run.c.run_image_id, *columns)
             .order_by(*columns)
         )
-        for number, name, namespace, workload, count in c.execute(query):
-            place = Place(cluster=name, namespace=namespace, workload=workload, containers=count)
+        for number, name, namespace, owner, count in c.execute(query):
+            place = Place(cluster=name, namespace=namespace, workload=owner, containers=count)
             places.setdefault(number, []).append(place)
     return places
 
@@ -243,8 +291,8 @@ def list_runs(
     """Containers by cluster, namespace, workload, pod and container, from ``after`` on."""
     order = (
         cluster.c.name,
-        run.c.namespace,
-        run.c.workload,
+        workload.c.namespace,
+        workload.c.name,
         run.c.pod_name,
         run.c.container,
         run.c.id,
@@ -253,8 +301,8 @@ def list_runs(
         select(
             run.c.id,
             cluster.c.name,
-            run.c.namespace,
-            run.c.workload,
+            workload.c.namespace,
+            workload.c.name.label("workload"),
             run.c.pod_name,
             run.c.container,
             run.c.kind,
@@ -265,8 +313,13 @@ def list_runs(
             run.c.origin,
             cluster.c.last_scan,
             cluster.c.last_told,
+            run.c.replicas,
+            run.c.state,
+            run.c.reason,
+            workload.c.team,
         )
         .join(cluster, cluster.c.id == run.c.cluster_id)
+        .join(workload, workload.c.id == run.c.workload_id)
         .where(*wanted.conditions())
         .order_by(*order)
     )
@@ -288,6 +341,11 @@ def list_runs(
             row.run_image_id,
             row.since,
             _last_sight(row),
+            row.until,
+            row.replicas,
+            row.state,
+            row.reason,
+            row.team,
         )
         for row in c.execute(query)
     ]

@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from imagecatalog.store.dialect import batches, insert_new
-from imagecatalog.store.runs import put_cluster, put_run_images
-from imagecatalog.store.schema import cluster, run, run_image
+from imagecatalog.store.runs import end_runs, put_cluster, put_run_images, put_workloads
+from imagecatalog.store.schema import cluster, run, run_image, workload
 
 ORIGIN = "debmonitor"
 UNKNOWN = "unknown"
@@ -54,8 +54,7 @@ def record_told(
         if (image, namespace) in wanted or image not in unsure
         for one in ones[wanted.get((image, namespace), 0) :]
     ]
-    for batch in batches(sorted(ended)):
-        c.execute(update(run).where(run.c.id.in_(batch)).values(until=at, seen=last or at))
+    end_runs(c, sorted(ended), until=at, seen=last or at)
     _begin(c, number, wanted, there_now, at)
     c.execute(update(cluster).where(cluster.c.id == number).values(last_told=at))
 
@@ -68,11 +67,13 @@ def _begin(
     at: datetime,
 ) -> None:
     images = put_run_images(c, {(image, "") for (image, _), count in wanted.items() if count})
+    owners = put_workloads(
+        c, number, {(namespace, UNKNOWN) for (_, namespace), count in wanted.items() if count}
+    )
     rows = [
         {
             "cluster_id": number,
-            "namespace": namespace,
-            "workload": UNKNOWN,
+            "workload_id": owners[namespace, UNKNOWN],
             # No two containers are one.
             "pod_name": f"{UNKNOWN}-{position + 1}",
             "container": UNKNOWN,
@@ -92,10 +93,11 @@ def _begin(
 def _count_scanned(c: Connection, number: int, same: Callable[[str], str]) -> dict[Place, int]:
     """How many containers of each image run in each namespace, as the last scan of the pods has it."""
     query = (
-        select(run_image.c.image, run.c.namespace, func.count())
+        select(run_image.c.image, workload.c.namespace, func.sum(run.c.replicas))
         .join(run_image, run_image.c.id == run.c.run_image_id)
+        .join(workload, workload.c.id == run.c.workload_id)
         .where(run.c.cluster_id == number, run.c.until.is_(None), run.c.origin.is_(None))
-        .group_by(run_image.c.image, run.c.namespace)
+        .group_by(run_image.c.image, workload.c.namespace)
     )
     counted: Counter[Place] = Counter()
     for image, namespace, count in c.execute(query):
@@ -106,8 +108,9 @@ def _count_scanned(c: Connection, number: int, same: Callable[[str], str]) -> di
 def _list_told(c: Connection, number: int) -> dict[Place, list[int]]:
     """The runs that were told of before and go on, the oldest first."""
     query = (
-        select(run.c.id, run_image.c.image, run.c.namespace)
+        select(run.c.id, run_image.c.image, workload.c.namespace)
         .join(run_image, run_image.c.id == run.c.run_image_id)
+        .join(workload, workload.c.id == run.c.workload_id)
         .where(run.c.cluster_id == number, run.c.until.is_(None), run.c.origin == ORIGIN)
         .order_by(run.c.id)
     )

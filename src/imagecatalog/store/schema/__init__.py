@@ -80,7 +80,7 @@ from imagecatalog.store.schema.packages import (
     package_version,
     third_party,
 )
-from imagecatalog.store.schema.runs import cluster, run, run_image
+from imagecatalog.store.schema.runs import cluster, run, run_image, scan, workload
 from imagecatalog.store.schema.suppressions import deferral, vex_statement
 
 __all__ = [
@@ -144,6 +144,7 @@ __all__ = [
     "ruling",
     "run",
     "run_image",
+    "scan",
     "scope",
     "scope_chunk",
     "setup_chunk",
@@ -159,4 +160,5 @@ __all__ = [
     "unjudged",
     "verdict",
     "vex_statement",
+    "workload",
 ]
