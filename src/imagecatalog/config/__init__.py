@@ -15,10 +15,12 @@ from imagecatalog.config.settings import (
     ClusterSetting,
     DeferralSettings,
     HooksSetting,
+    HostSetting,
     LineRule,
     PlanSettings,
     RegistrySetting,
     Settings,
+    TeamSettings,
 )
 
 __all__ = [
@@ -35,9 +37,11 @@ __all__ = [
     "ClusterSetting",
     "DeferralSettings",
     "HooksSetting",
+    "HostSetting",
     "LineRule",
     "PlanSettings",
     "RegistrySetting",
     "Settings",
+    "TeamSettings",
     "load_settings",
 ]

@@ -25,16 +25,20 @@ from imagecatalog.config.settings import (
     ClusterSetting,
     DeferralSettings,
     HooksSetting,
+    HostSetting,
     LineRule,
     PlanSettings,
     RegistrySetting,
+    TeamSettings,
 )
 from imagecatalog.errors import ConfigError, hide_secrets
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(?::[0-9]{1,5})?")
+_REMOTE_SOCKET = re.compile(rf"(?:tcp|https?)://{_HOST.pattern}/?")
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+_LABEL = re.compile(r"([a-z0-9][a-z0-9.-]{0,252}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]*(?: [a-z0-9][a-z0-9._-]*)?")
 
 
@@ -52,6 +56,7 @@ class SettingsFile(Struct, frozen=True, forbid_unknown_fields=True):
     database: str = ""
     registry: tuple[RegistrySetting, ...] = ()
     cluster: tuple[ClusterSetting, ...] = ()
+    host: tuple[HostSetting, ...] = ()
     apt: AptTable = AptTable()
     feeds: dict[str, str | bool | tuple[str, ...]] = {}
     deferrals: DeferralSettings = DeferralSettings()
@@ -60,6 +65,7 @@ class SettingsFile(Struct, frozen=True, forbid_unknown_fields=True):
     clair: ClairSetting | None = None
     hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
+    teams: TeamSettings = TeamSettings()
     line: tuple[LineRule, ...] = ()
     plan: PlanSettings = PlanSettings()
 
@@ -68,11 +74,13 @@ SECTIONS: dict[str, type[Struct]] = {
     "": SettingsFile,
     "registry": RegistrySetting,
     "cluster": ClusterSetting,
+    "host": HostSetting,
     "apt": AptTable,
     "clair": ClairSetting,
     "hooks": HooksSetting,
     "deferrals": DeferralSettings,
     "api": ApiSetting,
+    "teams": TeamSettings,
     "line": LineRule,
     "plan": PlanSettings,
 }
@@ -129,7 +137,11 @@ def check_file(file: SettingsFile, path: Path) -> SettingsFile:
     _check_api(file.api, f"{path}: api")
     for index, rule in enumerate(file.line):
         _check_line(rule, f"{path}: line[{index}]")
-    clusters = tuple(ClusterSetting(c.name, place(c.kubeconfig, base)) for c in file.cluster)
+    clusters = tuple(
+        msgspec.structs.replace(c, kubeconfig=place(c.kubeconfig, base)) for c in file.cluster
+    )
+    _check_teams(file.teams, f"{path}: teams")
+    hosts = tuple(_placed(host, base) for host in file.host)
     _check_feeds(file, path)
     if not 1 <= file.deferrals.max_days <= MOST_DAYS:
         raise ConfigError(f"{path}: deferrals.max_days: it is from 1 to {MOST_DAYS}")
@@ -143,6 +155,7 @@ def check_file(file: SettingsFile, path: Path) -> SettingsFile:
         file,
         database=check_database(file.database, f"{path}: database", base),
         cluster=check_clusters(clusters, f"{path}: cluster"),
+        host=check_hosts(hosts, clusters, f"{path}: host"),
         registry=tuple(_rooted(registry, base) for registry in file.registry),
         clair=file.clair and _check_clair(file.clair, f"{path}: clair", base),
         hooks=HooksSetting(_place_secret(file.hooks.registry_secret, base)),
@@ -249,6 +262,15 @@ def _check_api(api: ApiSetting, where: str) -> None:
             raise ConfigError(f"{where}.{key}: {getattr(api, key)!r} cannot name a header")
 
 
+def _check_teams(teams: TeamSettings, where: str) -> None:
+    for index, key in enumerate(teams.keys):
+        if not _LABEL.fullmatch(key):
+            raise ConfigError(
+                f"{where}.keys[{index}]: {key!r} is no key of a label",
+                hint='write "team" or "example.org/team", as the pods have it',
+            )
+
+
 def _check_line(rule: LineRule, where: str) -> None:
     try:
         pattern = re.compile(rule.pattern)
@@ -265,17 +287,50 @@ def _check_line(rule: LineRule, where: str) -> None:
 
 def check_clusters(clusters: tuple[ClusterSetting, ...], where: str) -> tuple[ClusterSetting, ...]:
     """Return them; raises ConfigError for names that cannot be, or are there twice."""
-    seen: set[str] = set()
-    for cluster in clusters:
-        if not _CLUSTER_NAME.fullmatch(cluster.name):
+    _check_names([cluster.name for cluster in clusters], where)
+    return clusters
+
+
+def check_hosts(
+    hosts: tuple[HostSetting, ...], clusters: tuple[ClusterSetting, ...], where: str
+) -> tuple[HostSetting, ...]:
+    """Return them; raises ConfigError for names that clusters have as well, and bad addresses."""
+    _check_names([*(one.name for one in clusters), *(one.name for one in hosts)], where)
+    for host in hosts:
+        is_socket = host.socket.startswith("unix:///")
+        if not is_socket and not _REMOTE_SOCKET.fullmatch(host.socket):
             raise ConfigError(
-                f"{where}: {cluster.name!r} cannot name a cluster",
+                f"{where}: {host.name}: {hide_secrets(host.socket)!r} is not the socket of an API",
+                hint="write unix:///run/docker.sock, tcp://host:2376 or https://host:2376",
+            )
+        is_secured = bool(host.ca or host.certificate)
+        if (is_socket and is_secured) or (host.key and not host.certificate):
+            raise ConfigError(
+                f"{where}: {host.name}: ca, certificate and key are for tcp and https, and key goes"
+                " with certificate"
+            )
+    return hosts
+
+
+def _check_names(names: list[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not _CLUSTER_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{where}: {name!r} cannot name a cluster",
                 hint="letters, digits, dots, dashes and underscores can",
             )
-        if cluster.name in seen:
-            raise ConfigError(f"{where}: two clusters are named {cluster.name!r}")
-        seen.add(cluster.name)
-    return clusters
+        if name in seen:
+            raise ConfigError(f"{where}: two clusters are named {name!r}")
+        seen.add(name)
+
+
+def _placed(host: HostSetting, base: Path) -> HostSetting:
+    return HostSetting(
+        host.name,
+        host.socket,
+        *(path and place(path, base) for path in (host.ca, host.certificate, host.key)),
+    )
 
 
 def check_database(text: str, where: str, base: Path | str = "") -> str:

@@ -18,6 +18,7 @@ from imagecatalog.config.file_checks import (
     check_clusters,
     check_database,
     check_file,
+    check_hosts,
     explain_fault,
     place,
 )
@@ -28,6 +29,7 @@ from imagecatalog.config.settings import (
     DEFAULT_FILE,
     MAX_FILE,
     ClusterSetting,
+    HostSetting,
     Settings,
 )
 from imagecatalog.errors import ConfigError
@@ -55,9 +57,11 @@ def load_settings(
             hint=f"give --database PATH, set {DATABASE_VARIABLE}, or write"
             f' database = "PATH" into {path or DEFAULT_FILE}',
         )
+    clusters, hosts = _choose_clusters(_text(flags.get("clusters")), environ, file)
     return Settings(
         database=database,
-        clusters=_choose_clusters(_text(flags.get("clusters")), environ, file.cluster),
+        clusters=clusters,
+        hosts=hosts,
         registries=file.registry,
         apt_mirrors=file.apt.mirrors,
         apt_sources=file.apt.sources,
@@ -70,15 +74,23 @@ def load_settings(
         clair=file.clair,
         hooks=file.hooks,
         api=file.api,
+        teams=file.teams,
         lines=file.line,
         plan=file.plan,
         config_file=str(path) if path else None,
     )
 
 
-def parse_clusters(text: str, where: str) -> tuple[ClusterSetting, ...]:
-    """``name:/path/to/kubeconfig`` pairs, separated by commas or spaces; ``where`` names their source."""
-    pairs = []
+Scanned = tuple[tuple[ClusterSetting, ...], tuple[HostSetting, ...]]
+"""Clusters, and hosts of containers."""
+
+
+def parse_clusters(text: str, where: str) -> Scanned:
+    """``name:/path/to/kubeconfig`` pairs, separated by commas or spaces; ``where`` names their source.
+
+    A socket (``name:unix:///run/docker.sock``) instead of the path makes it a host.
+    """
+    clusters, hosts = [], []
     for pair in re.split(r"[,\s]+", text.strip(", \t\r\n")):
         if not pair:
             continue
@@ -88,8 +100,12 @@ def parse_clusters(text: str, where: str) -> tuple[ClusterSetting, ...]:
                 f"{where}: {pair!r} is not a pair of name and kubeconfig",
                 hint="write name:/path/to/kubeconfig, several separated by commas",
             )
-        pairs.append(ClusterSetting(name, place(path, "")))
-    return check_clusters(tuple(pairs), where)
+        if "://" in path:
+            hosts.append(HostSetting(name, path))
+        else:
+            clusters.append(ClusterSetting(name, place(path, "")))
+    checked = check_clusters(tuple(clusters), where)
+    return checked, check_hosts(tuple(hosts), checked, where)
 
 
 def _list_vex(file: SettingsFile) -> tuple[str, ...]:
@@ -101,14 +117,12 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _choose_clusters(
-    flag: str, environ: Mapping[str, str], file: tuple[ClusterSetting, ...]
-) -> tuple[ClusterSetting, ...]:
+def _choose_clusters(flag: str, environ: Mapping[str, str], file: SettingsFile) -> Scanned:
     if flag:
         return parse_clusters(flag, "--clusters")
     if variable := environ.get(CLUSTERS_VARIABLE, ""):
         return parse_clusters(variable, CLUSTERS_VARIABLE)
-    return file
+    return file.cluster, file.host
 
 
 def _find_file(flag: str, environ: Mapping[str, str]) -> tuple[Path | None, str]:

@@ -55,6 +55,22 @@ class ClusterSetting(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     kubeconfig: str
+    watch: bool = False
+    """Whether ``serve`` also follows its changes between the hourly lists."""
+
+
+class HostSetting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A host of Docker or Podman to ask for what runs, by the socket of its API."""
+
+    name: str
+    socket: str
+    """``unix:///run/docker.sock``, ``tcp://host:2376`` or ``https://host:2376``."""
+    ca: str | None = None
+    """PEM file of the authority that signed the host's certificate."""
+    certificate: str | None = None
+    """PEM file of our client certificate."""
+    key: str | None = None
+    """PEM file of its key, where that is another one."""
 
 
 class RegistrySetting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +139,13 @@ class PlanSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Globs of repositories that are not built here; None: those of Docker's own registry."""
 
 
+class TeamSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """By which labels or annotations of a pod, or of its namespace, a team is named."""
+
+    keys: tuple[str, ...] = ("team",)
+    """The first that is there counts; none at all: teams are not asked for."""
+
+
 class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Clair is, how it knows us, and which images it is handed."""
 
@@ -188,6 +211,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: str = ""
     """A path, ``sqlite:///…`` or ``postgresql://…``."""
     clusters: tuple[ClusterSetting, ...] = ()
+    hosts: tuple[HostSetting, ...] = ()
+    """Hosts of containers, scanned like clusters; no two of both have one name."""
     registries: tuple[RegistrySetting, ...] = ()
     apt_mirrors: dict[str, str] = {}
     """URI prefix as images write it → where to fetch; the longest prefix wins."""
@@ -207,6 +232,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     clair: ClairSetting | None = None
     hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
+    teams: TeamSettings = TeamSettings()
     lines: tuple[LineRule, ...] = ()
     """The first that fits a repository decides which of its tags follow one another."""
     plan: PlanSettings = PlanSettings()
