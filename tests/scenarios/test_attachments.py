@@ -17,7 +17,7 @@ from imagecatalog.config import Settings
 from imagecatalog.domain.lineage import BuildItem
 from imagecatalog.domain.refs import Digest
 from imagecatalog.formats.oci import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
-from imagecatalog.jobs import sync
+from imagecatalog.jobs import crawl, sync
 from imagecatalog.jobs.schedule import utc_now
 from imagecatalog.store.builds import list_builds
 from imagecatalog.store.engine import Catalog
@@ -501,7 +501,7 @@ def test_tags_that_were_taken_for_images_are_forgotten(
     bill = add_artifact(shop.registry, (CYCLONEDX, sbom(app="1.0-1")), kind=CYCLONEDX)
     shop.registry.tag("app", shop.registry.add_index(bill), tag=fallback(app))
     with monkeypatch.context() as patch:
-        patch.setattr(sync, "take_beside", lambda _: [])
+        patch.setattr(crawl, "take_beside", lambda _: [])
         shop.sync(expect=0)
     assert len(shop.command.run("images", f"{shop.host}/app", "--format", "json").json()) == 2
     shop.sync(expect=0)

@@ -162,17 +162,19 @@ def record_repository(
     present: Sequence[int],
     gone: Sequence[int],
     *,
+    before: Mapping[str, int] | None = None,
     configured: ConfiguredSetups | None = None,
     now: datetime,
 ) -> None:
     """Write what a repository holds now: its tags, and which manifests came and went.
 
-    Names that builds and DebMonitor's clients told and that waited for its tags are settled.
+    ``before`` is what its tags pointed to when they began to be looked at: one that was moved since
+    stays as it is. Names that builds and DebMonitor's clients told and that waited for its tags are settled.
     """
     number = repositories.put_repository(c, name)
     repositories.mark_present(c, number, present)
     repositories.mark_gone(c, number, gone, now=now)
-    repositories.point_tags(c, number, tags, now=now)
+    repositories.point_tags(c, number, tags, before=before, now=now)
     settle_reports(c, name, configured=configured or {}, now=now)
     builds.settle_names(c, name, configured=configured or {}, now=now)
     lineage.settle(c)

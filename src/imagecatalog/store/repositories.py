@@ -37,11 +37,17 @@ def put_repository(c: Connection, name: str) -> int:
 
 
 def point_tags(
-    c: Connection, repository_id: int, tags: Mapping[str, int], *, now: datetime
+    c: Connection,
+    repository_id: int,
+    tags: Mapping[str, int],
+    *,
+    before: Mapping[str, int] | None = None,
+    now: datetime,
 ) -> None:
     """Make the repository's tags be exactly these, each pointing to a manifest, from ``now``.
 
-    A tag that pointed elsewhere, or is no longer there, keeps its past.
+    A tag that pointed elsewhere, or is no longer there, keeps its past. One that does not point to
+    where it did ``before`` was moved by somebody who looked later, and stays as it is.
     """
     current = {
         name: (number, target)
@@ -53,6 +59,10 @@ def point_tags(
             .where(tag.c.repository_id == repository_id)
         )
     }
+    if before is not None:
+        moved = {name for name, (_, target) in current.items() if target != before.get(name)}
+        tags = {name: target for name, target in tags.items() if name not in moved}
+        current = {name: known for name, known in current.items() if name not in moved}
     ended = [
         number
         for name, (number, target) in current.items()
