@@ -65,6 +65,7 @@ class RunFilter(Struct, frozen=True):
     cluster: str | None = None
     namespace: str | None = None
     at: datetime | None = None
+    team: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same in SQL."""
@@ -74,6 +75,9 @@ class RunFilter(Struct, frozen=True):
         if self.namespace is not None:
             there = select(workload.c.id).where(workload.c.namespace == self.namespace)
             found.append(run.c.workload_id.in_(there))
+        if self.team is not None:
+            theirs = select(workload.c.id).where(workload.c.team == self.team)
+            found.append(run.c.workload_id.in_(theirs))
         if self.at is None:
             found.append(run.c.until.is_(None))
         else:
