@@ -58,6 +58,7 @@ def test_every_setting_is_documented() -> None:
             tables = (
                 "registry",
                 "cluster",
+                "host",
                 "apt",
                 "feeds",
                 "clair",
