@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from imagecatalog.store.migrations.request_tables import make_requests
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -27,6 +29,7 @@ def upgrade() -> None:
     _move_runs()
     op.drop_table("run_before")
     _index_runs()
+    make_requests()
 
 
 def _extend_clusters() -> None:
@@ -47,6 +50,15 @@ def _extend_clusters() -> None:
             sa.BigInteger(),
             nullable=True,
             comment="what ended by then has no names of pods any more",
+        ),
+    )
+    op.add_column(
+        "cluster",
+        sa.Column(
+            "forgotten",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when it was said to be no more; counts if no scan is later",
         ),
     )
     if op.get_context().dialect.name == "postgresql":
