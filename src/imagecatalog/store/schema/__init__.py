@@ -80,7 +80,9 @@ from imagecatalog.store.schema.packages import (
     package_version,
     third_party,
 )
+from imagecatalog.store.schema.requests import sync_request
 from imagecatalog.store.schema.runs import cluster, run, run_image, scan, workload
+from imagecatalog.store.schema.standing_images import standing_image
 from imagecatalog.store.schema.suppressions import deferral, vex_statement
 
 __all__ = [
@@ -150,7 +152,9 @@ __all__ = [
     "setup_chunk",
     "standing",
     "standing_component",
+    "standing_image",
     "succession",
+    "sync_request",
     "tag",
     "tag_period",
     "tally",

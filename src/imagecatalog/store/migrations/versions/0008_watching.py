@@ -29,6 +29,7 @@ def upgrade() -> None:
     _move_runs()
     op.drop_table("run_before")
     _index_runs()
+    _make_standing_images()
     make_requests()
 
 
@@ -228,3 +229,30 @@ def _index_runs() -> None:
             sqlite_where=where,
             postgresql_where=where,
         )
+
+
+def _make_standing_images() -> None:
+    op.create_table(
+        "standing_image",
+        sa.Column("manifest_id", _ID, autoincrement=False, nullable=False, comment="an image"),
+        sa.Column("scope_id", _ID, nullable=False, comment="its distribution's release"),
+        sa.Column("set_id", _ID, nullable=False, comment="its packages"),
+        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="its digest"),
+        sa.ForeignKeyConstraint(
+            ["manifest_id"],
+            ["manifest.id"],
+            name=op.f("fk_standing_image_manifest_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["scope_id", "set_id"],
+            ["standing.scope_id", "standing.set_id"],
+            name="fk_standing_image_standing",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("manifest_id", name=op.f("pk_standing_image")),
+        comment="the images that run, by their packages: what a fault is in is read without the others",
+    )
+    op.create_index(
+        op.f("ix_standing_image_scope_id_set_id"), "standing_image", ["scope_id", "set_id"]
+    )
