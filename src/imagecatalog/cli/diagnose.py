@@ -96,10 +96,9 @@ def _ask_registry(registry: RegistrySetting, settings: Settings) -> str:
 
 
 def _ask_cluster(cluster: ClusterSetting) -> str:
-    from imagecatalog.sources.kube import list_running
+    from imagecatalog.sources.kube import has_pods
 
-    first = next(list_running(cluster), None)
-    return "answers and lists its pods" if first else "answers, and lists no running pod"
+    return "answers and lists its pods" if has_pods(cluster) else "answers, and lists no pod"
 
 
 def _ask_clair(setting: ClairSetting, now: datetime) -> str:

@@ -1,306 +1,269 @@
-"""Kubernetes' lists of pods, as an API server pages them and as ``kubectl -o json`` dumps them.
+"""Kubernetes' pods, as an API server lists and watches them, and the teams that namespaces name.
 
-Only what the catalog records is decoded (Kubernetes API, core/v1 Pod). Containers of pods that have
-ended (phase ``Succeeded`` or ``Failed``) are left out. Whom a pod belongs to is told from the pod
-alone, so that no right beyond listing pods is needed:
+Only what the catalog records is decoded. Pods that have ended (phase ``Succeeded`` or ``Failed``, and no
+container said to run) hold no container. A container counts that either the specification or the status names,
+for either may be behind the other.
 
-- a ``ReplicaSet`` named ``web-<pod-template-hash>`` is ``Deployment/web``;
-- a ``Job`` named ``report-<digits>``, where the digits are a schedule's time in minutes or seconds
-  since 1970, is ``CronJob/report``;
-- the pods that a node starts by itself (owner ``Node``) and those without an owner are ``Pod/name``;
-- everything else is ``Kind/name`` of the owner that controls the pod.
+A pod's team is the first of the configured keys that has a value among its labels or annotations, else among
+those of its namespace.
 """
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, BinaryIO, Literal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct, ValidationError
 
 from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.errors import BadDocument, TooDeep, TooLarge, TooManyEntries, Truncated
+from imagecatalog.errors import BadDocument, TooDeep
+from imagecatalog.formats.pod_objects import (
+    STORABLE,
+    Bookmark,
+    EventLine,
+    LooseList,
+    NamedItem,
+    NamespaceList,
+    Pod,
+    PodList,
+    PodMeta,
+)
+from imagecatalog.formats.pod_owners import find_workload
 
-MAX_ITEM = 16 << 20
-"""Characters of one pod of a dump; an API server keeps none over 3 MiB."""
-MAX_PODS = 2_000_000
-_CHUNK = 1 << 18
-_ENDED = ("Succeeded", "Failed")
-_SCHEDULED = re.compile(r"(.+)-(\d{8}|\d{10})")
-_DUMP_HINT = "make it with: kubectl get pods -A -o json"
+__all__ = ["PodEvent", "PodPage", "PodReader", "SeenPod", "UnreadPod"]
 
-Kind = Literal["container", "init", "ephemeral"]
-_STORABLE = r"^[^\x00\ud800-\udfff]*$"
-"""No zero byte and no half of a surrogate: no API server gives them, and no database takes them."""
-Name = Annotated[str, Meta(max_length=1024, pattern=_STORABLE)]
-Long = Annotated[str, Meta(max_length=8192, pattern=_STORABLE)]
-
-
-class Owner(Struct):
-    """An owner reference."""
-
-    kind: Name
-    name: Name
-    controller: bool | None = None
+_IMAGE_BYTES = 2500
+"""Of an image's name and what the runtime calls it: no database indexes more of both together."""
+_MAKING = threading.Lock()
 
 
-class PodMeta(Struct):
-    """A pod's name and owners."""
+class SeenPod(Struct, frozen=True):
+    """A pod and the containers it has; none once it ended or was deleted."""
 
-    name: Name
-    namespace: Name = "default"
-    uid: Name = ""
-    labels: dict[str, str] | None = None
-    owners: list[Owner] | None = msgspec.field(default=None, name="ownerReferences")
+    namespace: str
+    name: str
+    containers: tuple[RunningContainer, ...]
 
 
-class Container(Struct):
-    """A container as it is asked for."""
+class UnreadPod(Struct, frozen=True):
+    """A pod that is there and could not be understood."""
 
-    name: Name
-    image: Long = ""
-
-
-class ContainerStatus(Struct):
-    """A container as it runs."""
-
-    name: Name
-    image_id: Long = msgspec.field(default="", name="imageID")
+    namespace: str
+    name: str
+    why: str
 
 
-class PodSpec(Struct, rename="camel"):
-    """The containers asked for."""
-
-    containers: list[Container] | None = None
-    init_containers: list[Container] | None = None
-    ephemeral_containers: list[Container] | None = None
-
-
-class PodStatus(Struct, rename="camel"):
-    """The containers that run."""
-
-    phase: str = ""
-    container_statuses: list[ContainerStatus] | None = None
-    init_container_statuses: list[ContainerStatus] | None = None
-    ephemeral_container_statuses: list[ContainerStatus] | None = None
-
-
-class Pod(Struct):
-    """One pod, as far as it is read."""
-
-    metadata: PodMeta
-    spec: PodSpec
-    status: PodStatus = msgspec.field(default_factory=PodStatus)
-    kind: str = "Pod"
-
-    def containers(self) -> Iterator[RunningContainer]:
-        """Its containers in the order of the specification; none if the pod has ended."""
-        if self.status.phase in _ENDED:
-            return
-        spec, status = self.spec, self.status
-        groups: tuple[tuple[Kind, list[Container] | None, list[ContainerStatus] | None], ...] = (
-            ("init", spec.init_containers, status.init_container_statuses),
-            ("container", spec.containers, status.container_statuses),
-            ("ephemeral", spec.ephemeral_containers, status.ephemeral_container_statuses),
-        )
-        workload = find_workload(self.metadata)
-        for kind, containers, statuses in groups:
-            image_ids = {status.name: status.image_id for status in statuses or ()}
-            for container in containers or ():
-                yield RunningContainer(
-                    namespace=self.metadata.namespace,
-                    workload=workload,
-                    pod_name=self.metadata.name,
-                    container=container.name,
-                    kind=kind,
-                    image=container.image,
-                    image_id=image_ids.get(container.name, ""),
-                )
-
-
-class ListMeta(Struct):
-    """A list's place in a longer one."""
-
-    next: Long | None = msgspec.field(default=None, name="continue")
-
-
-class PodPage(Struct):
+class PodPage(Struct, frozen=True):
     """One answer of an API server to a listing of pods."""
 
+    pods: tuple[SeenPod, ...]
+    unread: tuple[UnreadPod, ...]
+    next: str
+    """The token that goes on; empty at the end."""
+    left: int
+    """How many more there are, where the server says so."""
+    version: str
+    """The state of the cluster that it shows."""
+
+
+class PodEvent(Struct, frozen=True):
+    """One line of a watch."""
+
     kind: str
-    items: list[Pod] | None = None
-    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
+    """ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
+    pod: SeenPod | UnreadPod | None
+    version: str
+    code: int = 0
+    """Of an ERROR, as HTTP would have it."""
+    message: str = ""
 
 
-_PAGE = msgspec.json.Decoder(PodPage)
+_LOOSE = msgspec.json.Decoder(LooseList)
+_NAMED = msgspec.json.Decoder(NamedItem)
+_EVENT = msgspec.json.Decoder(EventLine)
+_BOOKMARK = msgspec.json.Decoder(Bookmark)
 
 
-def find_workload(pod: PodMeta) -> str:
-    """``Kind/name`` of whom the pod belongs to, by the rules above."""
-    owners = pod.owners or []
-    owner = next((o for o in owners if o.controller), owners[0] if owners else None)
-    if owner is None or owner.kind == "Node":
-        return f"Pod/{pod.name}"
-    if owner.kind == "ReplicaSet":
-        template = (pod.labels or {}).get("pod-template-hash", "")
-        name = owner.name.removesuffix(f"-{template}")
-        if template and name and name != owner.name:
-            return f"Deployment/{name}"
-    if owner.kind == "Job":
-        scheduled = _SCHEDULED.fullmatch(owner.name)
-        if scheduled and _is_schedule_time(scheduled[2]):
-            return f"CronJob/{scheduled[1]}"
-    return f"{owner.kind}/{owner.name}"
+class _Decoders(Struct, frozen=True):
+    page: msgspec.json.Decoder[Any]
+    pod: msgspec.json.Decoder[Any]
+    namespaces: msgspec.json.Decoder[Any]
+    pod_type: Any
 
 
-def _is_schedule_time(digits: str) -> bool:
-    # 2019 to 2080, so that a job named by its day (migrate-20261123) is not taken for a CronJob's
-    minutes = int(digits) if len(digits) == 8 else int(digits) // 60
-    return 25_700_000 <= minutes < 58_000_000
+@cache
+def _make_decoders(keys: tuple[str, ...]) -> _Decoders:
+    fields: list[Any] = [
+        (f"key{number}", str, msgspec.field(default="", name=key))
+        for number, key in enumerate(keys)
+    ]
+    chosen: Any = msgspec.defstruct("Chosen", fields)
+    pod: Any = Pod[chosen]
+    return _Decoders(
+        page=msgspec.json.Decoder(PodList[chosen]),
+        pod=msgspec.json.Decoder(pod),
+        namespaces=msgspec.json.Decoder(NamespaceList[chosen]),
+        pod_type=pod,
+    )
 
 
-def decode_page(body: bytes, where: str) -> PodPage:
-    """An API server's answer; raises ``BadDocument`` naming ``where``."""
-    try:
-        page = _PAGE.decode(body)
-    except RecursionError:
-        raise TooDeep(where, "the list of pods is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise BadDocument(where, f"the list of pods cannot be read: {problem}") from None
-    if page.kind != "PodList":
-        raise BadDocument(where, f"answered with a {page.kind[:80]} instead of a list of pods")
-    return page
+class PodReader:
+    """Reads pods; ``keys`` of labels and annotations name a team, the first that is there counts."""
 
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        self._keys = tuple(dict.fromkeys(keys))
+        with _MAKING:  # msgspec 0.22 crashes where two threads are the first to use a type
+            self._decoders = _make_decoders(self._keys)
 
-def read_dump(stream: BinaryIO, where: str) -> Iterator[RunningContainer]:
-    """The containers of ``kubectl get pods -A -o json``, one pod in memory at a time.
+    def read_page(self, body: bytes | bytearray, where: str, teams: Mapping[str, str]) -> PodPage:
+        """An API server's list; raises ``BadDocument`` naming ``where``.
 
-    Raises ``BadDocument`` naming ``where``, perhaps after containers were yielded: those are then
-    not the whole and must not be recorded.
-    """
-    for number, item in enumerate(_Dump(stream, where).items(), 1):
-        if number > MAX_PODS:
-            raise TooManyEntries(where, f"more than {MAX_PODS} pods")
-        yield from _convert(item, where, number).containers()
-
-
-def _convert(item: Any, where: str, number: int) -> Pod:
-    try:
-        pod = msgspec.convert(item, Pod)
-    except msgspec.ValidationError as problem:
-        raise BadDocument(where, f"pod {number}: {problem}", hint=_DUMP_HINT) from None
-    if pod.kind != "Pod":
-        raise BadDocument(where, f"holds a {pod.kind[:80]} among the pods", hint=_DUMP_HINT)
-    return pod
-
-
-class _Dump:
-    """A JSON object of the shape of a list, read from a stream item by item."""
-
-    def __init__(self, stream: BinaryIO, where: str) -> None:
-        self._where = where
-        self._chunks = self._decode(stream)
-        self._buffer = ""
-        self._decoder = json.JSONDecoder()
-
-    def items(self) -> Iterator[Any]:
-        """The items; that the list is whole is known once they are through."""
-        if self._peek() != "{":
-            raise BadDocument(self._where, "is not a JSON object", hint=_DUMP_HINT)
-        found = False
-        head: dict[str, Any] = {}
-        for _ in self._members("{", "}"):
-            key = self._value()
-            self._expect(":")
-            if key == "items" and self._peek() == "[":
-                found = True
-                yield from (self._value() for _ in self._members("[", "]"))
-            elif key in ("kind", "metadata"):
-                head[key] = self._value()
-            else:
-                self._value()
-        self._check(head, found=found)
-
-    def _check(self, head: dict[str, Any], *, found: bool) -> None:
-        kind, metadata = head.get("kind"), head.get("metadata")
-        if kind not in ("List", "PodList") or not found:
-            name = kind if isinstance(kind, str) else "document"
-            why = f"is a {name[:80]}, not a list of pods"
-            raise BadDocument(self._where, why, hint=_DUMP_HINT)
-        if isinstance(metadata, dict) and metadata.get("continue"):
-            raise Truncated(self._where, "is one page of a longer list of pods", hint=_DUMP_HINT)
-
-    def _members(self, opening: str, closing: str) -> Iterator[None]:
-        self._expect(opening)
-        if self._peek() == closing:
-            self._expect(closing)
-            return
-        while True:
-            yield
-            if self._peek() == closing:
-                self._expect(closing)
-                return
-            self._expect(",")
-
-    def _peek(self) -> str:
-        while True:
-            self._buffer = self._buffer.lstrip(" \t\r\n")
-            if self._buffer:
-                return self._buffer[0]
-            self._fill()
-
-    def _expect(self, character: str) -> None:
-        if (found := self._peek()) != character:
-            why = f"is not JSON: {found!r} where {character!r} should be"
-            raise BadDocument(self._where, why, hint=_DUMP_HINT)
-        self._buffer = self._buffer[1:]
-
-    def _value(self) -> Any:
-        self._peek()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._buffer)
-            except RecursionError:
-                raise TooDeep(self._where, "is nested too deeply") from None
-            except ValueError as problem:
-                self._refuse_bad_json(problem)
-            else:
-                # a number that ends where the buffer does may go on
-                if end < len(self._buffer) or isinstance(value, dict | list | str):
-                    self._buffer = self._buffer[end:]
-                    return value
-            if len(self._buffer) > MAX_ITEM:
-                raise TooLarge(self._where, f"holds a value of more than {MAX_ITEM} characters")
-            self._fill(len(self._buffer))
-
-    def _refuse_bad_json(self, problem: ValueError) -> None:
-        # an error well before the end of what was read does not go away with more of it
-        at = getattr(problem, "pos", 0)
-        if "Unterminated string" not in str(problem) and at < len(self._buffer) - 16:
-            raise BadDocument(self._where, f"is not JSON: {problem}", hint=_DUMP_HINT) from None
-
-    def _fill(self, least: int = 1) -> None:
-        """At least so many characters more, so that a value read in n steps is read in log n."""
-        parts, size = [self._buffer], 0
-        while size < least:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            parts.append(chunk)
-            size += len(chunk)
-        if not size:
-            raise Truncated(self._where, "ends before the list of pods does", hint=_DUMP_HINT)
-        self._buffer = "".join(parts)
-
-    def _decode(self, stream: BinaryIO) -> Iterator[str]:
-        blocks: Iterable[bytes] = iter(lambda: stream.read(_CHUNK), b"")
+        ``teams`` are those of namespaces. A pod of which only the name can be read is among the unread;
+        where not even that can be, the page is no list of pods.
+        """
+        unread: list[UnreadPod] = []
         try:
-            yield from codecs.iterdecode(blocks, "utf-8-sig")
-        except UnicodeDecodeError:
-            raise BadDocument(self._where, "is not UTF-8 text", hint=_DUMP_HINT) from None
-        except OSError as problem:
-            raise BadDocument(self._where, f"cannot be read: {problem.strerror}") from None
+            page = self._decoders.page.decode(body)
+            pods = page.items or ()
+        except RecursionError:
+            raise TooDeep(where, "the list of pods is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            page, pods = self._read_loosely(body, where, unread)
+        if page.kind != "PodList":
+            raise BadDocument(where, f"answered with a {page.kind[:80]} instead of a list of pods")
+        seen = []
+        for pod in pods:
+            try:
+                seen.append(self._see(pod, teams))
+            except ValueError as problem:
+                unread.append(UnreadPod(pod.metadata.namespace, pod.metadata.name, str(problem)))
+        head = page.metadata
+        return PodPage(tuple(seen), tuple(unread), head.next or "", head.left or 0, head.version)
+
+    def read_namespaces(self, body: bytes | bytearray, where: str) -> tuple[dict[str, str], str]:
+        """The teams that a page of namespaces names, and the token that goes on."""
+        try:
+            page = self._decoders.namespaces.decode(body)
+        except RecursionError:
+            raise TooDeep(where, "the list of namespaces is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise BadDocument(where, f"the list of namespaces cannot be read: {problem}") from None
+        if page.kind != "NamespaceList":
+            raise BadDocument(where, f"answered with a {page.kind[:80]} instead of namespaces")
+        found = [item.metadata for item in page.items or ()]
+        teams = {metadata.name: self.find_team(metadata) for metadata in found}
+        return {name: team for name, team in teams.items() if team}, page.metadata.next or ""
+
+    def read_event(self, line: bytes, where: str, teams: Mapping[str, str]) -> PodEvent:
+        """One line of a watch; raises ``BadDocument`` naming ``where``."""
+        try:
+            event = _EVENT.decode(line)
+            if event.type in ("ADDED", "MODIFIED", "DELETED"):
+                return self._read_change(event, teams)
+            mark = _BOOKMARK.decode(event.object)
+        except RecursionError:
+            raise TooDeep(where, "an event of the watch is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise BadDocument(where, f"an event of the watch cannot be read: {problem}") from None
+        return PodEvent(event.type, None, mark.metadata.version, mark.code, mark.message[:500])
+
+    def read_item(self, item: Any, teams: Mapping[str, str]) -> tuple[str, SeenPod]:
+        """The kind and the pod of a parsed object; raises ``ValidationError`` (msgspec) or ``ValueError``."""
+        pod = msgspec.convert(item, self._decoders.pod_type)
+        return pod.kind, self._see(pod, teams)
+
+    def find_team(self, metadata: PodMeta[Any]) -> str:
+        """The first of the keys that has a value, as label or as annotation; empty: none has."""
+        labels, chosen = metadata.labels or {}, metadata.annotations
+        for number, key in enumerate(self._keys):
+            for team in (labels.get(key), getattr(chosen, f"key{number}", "")):
+                if team and len(team) <= 253 and re.match(STORABLE, team):
+                    return team
+        return ""
+
+    def _read_change(self, event: EventLine, teams: Mapping[str, str]) -> PodEvent:
+        version = _BOOKMARK.decode(event.object).metadata.version
+        found: SeenPod | UnreadPod
+        try:
+            pod = self._decoders.pod.decode(event.object)
+            found = self._see(pod, teams)
+        except (ValidationError, ValueError) as problem:
+            named = _NAMED.decode(event.object).metadata
+            found = UnreadPod(named.namespace, named.name, str(problem))
+        if event.type == "DELETED":
+            found = SeenPod(found.namespace, found.name, ())
+        return PodEvent(event.type, found, version)
+
+    def _read_loosely(
+        self, body: bytes | bytearray, where: str, unread: list[UnreadPod]
+    ) -> tuple[LooseList, list[Pod[Any]]]:
+        """Pod by pod, so that one that is not as it should be does not stand for the others."""
+        pods = []
+        try:
+            page = _LOOSE.decode(body)
+            for item in page.items or ():
+                try:
+                    pods.append(self._decoders.pod.decode(item))
+                except ValidationError as problem:
+                    named = _NAMED.decode(item).metadata
+                    unread.append(UnreadPod(named.namespace, named.name, str(problem)))
+        except RecursionError:
+            raise TooDeep(where, "the list of pods is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise BadDocument(where, f"the list of pods cannot be read: {problem}") from None
+        return page, pods
+
+    def _see(self, pod: Pod[Any], teams: Mapping[str, str]) -> SeenPod:
+        metadata = pod.metadata
+        found: tuple[RunningContainer, ...] = ()
+        if not pod.has_ended():
+            team = self.find_team(metadata) or teams.get(metadata.namespace, "")
+            found = tuple(_list_containers(pod, sys.intern(team)))
+        return SeenPod(sys.intern(metadata.namespace), metadata.name, found)
+
+
+def _list_containers(pod: Pod[Any], team: str) -> Iterator[RunningContainer]:
+    """Its containers in the order of the specification, then those that only the status names.
+
+    Texts that many pods share are kept once.
+    """
+    once = sys.intern
+    namespace, name = once(pod.metadata.namespace), pod.metadata.name
+    workload = once(find_workload(pod.metadata))
+    for kind, asked, told in pod.groups():
+        if not asked and not told:
+            continue
+        statuses = {item.name: item for item in told or ()}
+        named = [(item.name, item.image) for item in asked or ()]
+        known = {container for container, _ in named}
+        named += [(item.name, item.image) for item in statuses.values() if item.name not in known]
+        for container, image in named:
+            status = statuses.get(container)
+            image_id = status.image_id if status else ""
+            state, reason = status.state.tell() if status and status.state else ("", "")
+            if len(image) + len(image_id) > _IMAGE_BYTES // 4:
+                _check_length(container, image + image_id)
+            yield RunningContainer(
+                namespace=namespace,
+                workload=workload,
+                pod_name=name,
+                container=once(container),
+                kind=kind,
+                image=once(image),
+                image_id=once(image_id),
+                team=team,
+                state=state,
+                reason=once(reason),
+            )
+
+
+def _check_length(container: str, image: str) -> None:
+    if len(image.encode()) > _IMAGE_BYTES:
+        raise ValueError(
+            f"the image of container {container[:80]} has a name of over {_IMAGE_BYTES} bytes"
+        )

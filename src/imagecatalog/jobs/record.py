@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from imagecatalog.catalog import timeline
 from imagecatalog.config import ClusterSetting, Settings
-from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.errors import CatalogError, DatabaseError, UsageError
+from imagecatalog.errors import BadDocument, CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
 from imagecatalog.planning.following import follow_plans
 from imagecatalog.sources import kube
-from imagecatalog.store import health
+from imagecatalog.sources.kube import ClusterScan
+from imagecatalog.store import health, known_pods
 from imagecatalog.store.engine import Catalog
 
 _SIDE_BY_SIDE = 8
@@ -36,11 +37,12 @@ def record(
 
     A scan that fails half-way changes nothing of what the catalog knows of that cluster.
     """
-    scans: dict[str, Callable[[], Sequence[RunningContainer]]]
+    scans: dict[str, Callable[[], ClusterScan]]
+    keys = settings.teams.keys
     if dumps:
-        scans = {name: _dump_reader(path) for name, path in dumps.items()}
+        scans = {name: _dump_reader(path, keys) for name, path in dumps.items()}
     else:
-        scans = {setting.name: _cluster_reader(setting) for setting in settings.clusters}
+        scans = {setting.name: _cluster_reader(setting, keys) for setting in settings.clusters}
     if not scans:
         raise UsageError(
             "there is no cluster to scan",
@@ -64,11 +66,11 @@ def record(
     return report + Report((f"{plural(closed, 'plan')} closed",)) if closed else report
 
 
-def _dump_reader(path: Path) -> Callable[[], Sequence[RunningContainer]]:
-    def read() -> Sequence[RunningContainer]:
+def _dump_reader(path: Path, keys: tuple[str, ...]) -> Callable[[], ClusterScan]:
+    def read() -> ClusterScan:
         try:
             with path.open("rb") as stream:
-                return list(kube.read_dump(stream, str(path)))
+                return ClusterScan(list(kube.read_dump(stream, str(path), keys)))
         except OSError as error:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}",
@@ -78,24 +80,20 @@ def _dump_reader(path: Path) -> Callable[[], Sequence[RunningContainer]]:
     return read
 
 
-def _cluster_reader(setting: ClusterSetting) -> Callable[[], Sequence[RunningContainer]]:
-    return lambda: list(kube.list_running(setting))
+def _cluster_reader(setting: ClusterSetting, keys: tuple[str, ...]) -> Callable[[], ClusterScan]:
+    return lambda: kube.read_cluster(setting, team_keys=keys)
 
 
 def _scan(
     catalog: Catalog,
     name: str,
-    scan: Callable[[], Sequence[RunningContainer]],
+    scan: Callable[[], ClusterScan],
     now: Callable[[], datetime],
 ) -> Report:
     at, started = now(), time.monotonic()
     try:
-        containers = scan()
-        with catalog.write() as c:
-            running, new, ended = timeline.observe(c, name, containers, at=at)
-            detail = plural(running, "container")
-            seconds = time.monotonic() - started
-            health.note_try(c, "cluster", name, at=at, seconds=seconds, detail=detail)
+        seen = scan()
+        return take_scan(catalog, name, seen, at=at, started=started)
     except DatabaseError:
         raise
     except CatalogError as error:
@@ -103,4 +101,34 @@ def _scan(
             seconds = time.monotonic() - started
             health.note_try(c, "cluster", name, at=at, seconds=seconds, error=error.message)
         return Report(failed=(Failure.of(f"cluster {name}", error),))
-    return Report(done=(f"cluster {name}: {detail}, {new:,} new, {ended:,} ended",))
+
+
+def take_scan(
+    catalog: Catalog, name: str, seen: ClusterScan, *, at: datetime, started: float
+) -> Report:
+    """Record one whole scan of a cluster; of pods that could not be understood nothing changes.
+
+    ``started`` is when it was begun, by the monotonic clock.
+    """
+    unread = [(pod.namespace, pod.name) for pod in seen.unread]
+    with catalog.write() as c:
+        kept = known_pods.list_known(c, name, unread)
+        running, new, ended = timeline.observe(c, name, chain(seen.containers, kept), at=at)
+        detail = "; ".join((plural(running, "container"), *seen.remarks))
+        fault = _explain_unread(name, seen)
+        seconds, error = time.monotonic() - started, fault.message if fault else None
+        health.note_try(c, "cluster", name, at=at, seconds=seconds, error=error, detail=detail)
+    failed = (Failure.of(f"cluster {name}", fault),) if fault else ()
+    return Report((f"cluster {name}: {detail}, {new:,} new, {ended:,} ended",), failed)
+
+
+def _explain_unread(name: str, seen: ClusterScan) -> BadDocument | None:
+    """What is told of pods that stand as they were, for they could not be understood."""
+    if not seen.unread:
+        return None
+    first = seen.unread[0]
+    return BadDocument(
+        f"cluster {name}",
+        f"{plural(len(seen.unread), 'pod')} could not be understood and count as they did before:"
+        f" {first.namespace}/{first.name}: {first.why[:500]}",
+    )

@@ -31,9 +31,10 @@ from imagecatalog.errors import (
     RateLimited,
     SourceUnavailable,
     TooLarge,
+    TooManyEntries,
     TooSlow,
 )
-from imagecatalog.sources.kube import KubeLimits, list_running
+from imagecatalog.sources.kube import ClusterScan, KubeLimits, has_pods, read_cluster
 
 Answer = Callable[["Handler", dict[str, str]], None]
 
@@ -133,9 +134,12 @@ def status(code: int, message: str = "", **headers: str) -> Answer:
 
 
 def names(cluster: ClusterSetting, **limits: Any) -> list[str]:
+    return [container.pod_name for container in scan(cluster, **limits).containers]
+
+
+def scan(cluster: ClusterSetting, *keys: str, **limits: Any) -> ClusterScan:
     waits: list[float] = []
-    found = list_running(cluster, limits=KubeLimits(**limits), sleep=waits.append)
-    return [container.pod_name for container in found]
+    return read_cluster(cluster, team_keys=keys, limits=KubeLimits(**limits), sleep=waits.append)
 
 
 def test_pages_are_followed_with_a_limit_and_without_resource_version(server: Server) -> None:
@@ -156,20 +160,19 @@ def test_a_server_behind_a_path(server: Server) -> None:
     assert server.asked[0]["path"] == "/k8s/clusters/c-1/api/v1/pods"
 
 
-def test_only_one_page_is_asked_for_before_it_is_wanted(server: Server) -> None:
-    server.answer(page("a", following="t"), page("b"))
+def test_whether_there_are_pods_is_asked_of_one_alone(server: Server) -> None:
+    server.answer(page("a", following="t"))
+    assert has_pods(server.cluster())
+    server.answer(page())
+    assert not has_pods(server.cluster())
 
-    running = list_running(server.cluster())
-    next(running)
-
-    assert len(server.asked) == 1
-    assert len(list(running)) == 1
+    assert [asked["limit"] for asked in server.asked] == ["1", "1"]
 
 
-def test_an_expired_list_begins_again_and_no_pod_comes_twice(server: Server) -> None:
+def test_an_expired_list_begins_again_and_what_it_said_before_is_not_kept(server: Server) -> None:
     server.answer(page("a", "b", following="t"), status(410), page("b", "c", following="u"), page())
 
-    assert names(server.cluster()) == ["a", "b", "c"]
+    assert names(server.cluster()) == ["b", "c"]
     assert [asked.get("continue") for asked in server.asked] == [None, "t", None, "u"]
 
 
@@ -186,9 +189,106 @@ def test_a_server_that_repeats_itself_is_given_up(server: Server) -> None:
     with pytest.raises(SourceUnavailable, match="repeats a page"):
         names(server.cluster())
 
-    server.answer(*[page("a", following=str(n % 3)) for n in range(9)])
+    server.answer(*[page(f"{n}", following=str(n % 3)) for n in range(9)])
+    with pytest.raises(SourceUnavailable, match="repeats a page"):
+        names(server.cluster())
+    server.answer(*[page(f"{n}", following=str(n)) for n in range(9)])
     with pytest.raises(SourceUnavailable, match="more than 5 pages"):
         names(server.cluster(), pages=5)
+    server.answer(*[page("a", "b", following=str(n)) for n in range(9)])
+    with pytest.raises(SourceUnavailable, match="repeats the same pods"):
+        names(server.cluster())
+    with pytest.raises(TooManyEntries, match="more than 1 pods"):
+        names(server.cluster(), pods=1)
+
+
+def test_a_list_that_ends_before_its_end_is_not_taken_for_the_whole(server: Server) -> None:
+    body = {"kind": "PodList", "metadata": {"remainingItemCount": 3}, "items": [pod("a")]}
+    server.answer(lambda handler, query: handler.say(200, json.dumps(body).encode()))
+
+    with pytest.raises(BadDocument, match="with 3 of them left"):
+        names(server.cluster())
+
+
+def test_pages_that_are_too_large_are_asked_for_in_parts(server: Server) -> None:
+    """Pods with 100 kB of annotations each, where a page may have 256 kB."""
+    pods = [pod(f"p{n}") for n in range(20)]
+    for one in pods:
+        one["metadata"]["annotations"] = {"huge": "x" * 100_000}
+
+    def answer(handler: Handler, query: dict[str, str]) -> None:
+        start, limit = int(query.get("continue", "0")), int(query["limit"])
+        left = len(pods) - start - limit
+        metadata = {"continue": str(start + limit), "remainingItemCount": left} if left > 0 else {}
+        body = {"kind": "PodList", "metadata": metadata, "items": pods[start : start + limit]}
+        handler.say(200, json.dumps(body).encode())
+
+    server.answer(answer)
+
+    assert names(server.cluster(), page_bytes=256_000) == [f"p{n}" for n in range(20)]
+    with pytest.raises(TooLarge):
+        names(server.cluster(), page_bytes=99_000)
+
+
+def test_a_pod_that_cannot_be_understood_does_not_stand_for_the_others(server: Server) -> None:
+    bad, long = pod("bad"), pod("long")
+    bad["spec"]["containers"] = {"main": "x"}
+    long["spec"]["containers"][0]["image"] = "é" * 2000
+    body = {"kind": "PodList", "metadata": {}, "items": [pod("a"), bad, long, pod("b")]}
+    server.answer(lambda handler, query: handler.say(200, json.dumps(body).encode()))
+
+    found = scan(server.cluster())
+
+    assert [container.pod_name for container in found.containers] == ["a", "b"]
+    assert {(one.namespace, one.name) for one in found.unread} == {
+        ("shop", "bad"),
+        ("shop", "long"),
+    }
+    assert any("array" in one.why for one in found.unread)
+
+    body["items"].append({"metadata": {"name": 3}})  # type: ignore[attr-defined]
+    with pytest.raises(BadDocument, match="cannot be read"):
+        scan(server.cluster())
+
+
+def test_pods_of_one_name_are_one_and_doubled_uids_are_two(server: Server) -> None:
+    first, second = pod("a"), pod("b")
+    second["metadata"]["uid"] = "a"
+    body = {"kind": "PodList", "items": [first, second, first]}
+    server.answer(lambda handler, query: handler.say(200, json.dumps(body).encode()))
+
+    assert names(server.cluster()) == ["a", "b"]
+
+
+def namespaces(**teams: str) -> Answer:
+    items = [{"metadata": {"name": name, "labels": {"team": team}}} for name, team in teams.items()]
+    body = {"kind": "NamespaceList", "metadata": {}, "items": items}
+    return lambda handler, query: handler.say(200, json.dumps(body).encode())
+
+
+def test_teams_are_told_by_pods_else_by_their_namespaces(server: Server) -> None:
+    own = pod("own")
+    own["metadata"]["annotations"] = {"example.org/team": "search", "other": "x" * 100}
+    body = {"kind": "PodList", "items": [own, pod("plain")]}
+    server.answer(
+        namespaces(shop="sales"),
+        lambda handler, query: handler.say(200, json.dumps(body).encode()),
+    )
+
+    found = scan(server.cluster(), "example.org/team", "team")
+
+    assert [container.team for container in found.containers] == ["search", "sales"]
+    assert [asked["path"] for asked in server.asked] == ["/api/v1/namespaces", "/api/v1/pods"]
+    assert found.remarks == ()
+
+
+def test_without_the_right_to_list_namespaces_their_teams_are_not_known(server: Server) -> None:
+    server.answer(status(403, "namespaces is forbidden"), page("a"))
+
+    found = scan(server.cluster(), "team")
+
+    assert [container.team for container in found.containers] == [""]
+    assert found.remarks == ("namespaces may not be listed, so their teams are not known",)
 
 
 def test_a_refused_list_says_which_right_is_missing(server: Server) -> None:
@@ -238,9 +338,9 @@ def test_a_busy_server_is_asked_again_when_it_said(server: Server) -> None:
     waits: list[float] = []
     server.answer(status(429, Retry_After="7"), status(503), page("a"))
 
-    found = list(list_running(server.cluster(), sleep=waits.append))
+    found = read_cluster(server.cluster(), sleep=waits.append)
 
-    assert [container.pod_name for container in found] == ["a"]
+    assert [container.pod_name for container in found.containers] == ["a"]
     assert waits == [7.0, 1.0]
 
 
@@ -262,14 +362,17 @@ def half_a_body(handler: Handler, query: dict[str, str]) -> None:
     handler.close_connection = True
 
 
-def drip(handler: Handler, query: dict[str, str]) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "100000")
-    handler.end_headers()
-    for _ in range(100):
-        handler.wfile.write(b" ")
-        handler.wfile.flush()
-        time.sleep(0.02)
+def drip(head: bytes) -> Answer:
+    """A few bytes at once, then one each moment for ever."""
+
+    def answer(handler: Handler, query: dict[str, str]) -> None:
+        handler.wfile.write(head)
+        for _ in range(200):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+    return answer
 
 
 def nothing(handler: Handler, query: dict[str, str]) -> None:
@@ -291,10 +394,6 @@ def test_half_a_body_is_asked_for_again_and_then_named(server: Server) -> None:
 
 
 def test_bodies_that_are_too_slow_or_too_large_or_wrong(server: Server) -> None:
-    server.answer(drip)
-    with pytest.raises(TooSlow, match="no whole list within"):
-        names(server.cluster(), seconds=0.2)
-
     server.answer(nothing)
     with pytest.raises(SourceUnavailable, match="did not answer in time"):
         names(server.cluster(), silence=0.1, attempts=1)
@@ -305,6 +404,39 @@ def test_bodies_that_are_too_slow_or_too_large_or_wrong(server: Server) -> None:
 
     server.answer(lambda handler, query: handler.say(200, b"<html>a login page</html>"))
     with pytest.raises(BadDocument, match="cluster eqiad: the list of pods cannot be read"):
+        names(server.cluster())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Much: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+        # a gzip file whose name has no end
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nContent-Encoding: gzip\r\n\r\n"
+        b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\x03",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100000\r\n\r\n",
+    ],
+)
+def test_a_server_that_drips_is_given_up_in_time(server: Server, head: bytes) -> None:
+    server.answer(drip(head))
+    began = time.monotonic()
+
+    with pytest.raises(TooSlow, match="in the time that there is"):
+        names(server.cluster(), seconds=0.3)
+    assert time.monotonic() - began < 2
+
+
+def test_answers_packed_wrongly(server: Server) -> None:
+    server.answer(lambda handler, query: handler.say(200, b"no gzip", Content_Encoding="gzip"))
+    with pytest.raises(BadDocument, match="cannot be unpacked"):
+        names(server.cluster())
+    cut = gzip.compress(b" " * 100)[:-4]
+    server.answer(lambda handler, query: handler.say(200, cut, Content_Encoding="gzip"))
+    with pytest.raises(SourceUnavailable, match="ends before its end"):
+        names(server.cluster())
+    server.answer(lambda handler, query: handler.say(200, b"{}", Content_Encoding="br"))
+    with pytest.raises(BadDocument, match="encoding br"):
         names(server.cluster())
 
 
@@ -396,8 +528,8 @@ def test_a_token_of_a_credential_plugin(server: Server, tmp_path: Path) -> None:
     ("script", "said"),
     [
         ("echo log in first >&2; exit 3", "left with 3: log in first"),
-        ("echo '{}'", "printed no token"),
-        ("""echo '{"status": {"token": 3}}'""", "printed no token"),
+        ("echo '{}'", "printed no credential"),
+        ("""echo '{"status": {"token": 3}}'""", "printed n"),
     ],
 )
 def test_a_plugin_that_fails(server: Server, tmp_path: Path, script: str, said: str) -> None:
