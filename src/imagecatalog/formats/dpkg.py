@@ -15,7 +15,7 @@ from imagecatalog.domain.contents import PackageDatabase
 from imagecatalog.domain.packages import Package
 from imagecatalog.errors import BadName
 from imagecatalog.formats.third_party import is_third_party
-from imagecatalog.versions import deb
+from imagecatalog.versions.digits import MAX_LENGTH
 
 _LINE = 4096
 """Bytes of a line that we look at: the fields we want are far shorter."""
@@ -25,6 +25,7 @@ _PROBLEMS_SHOWN = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # as dpkg: more than policy 5.6.1 allows
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
+_WORD = re.compile(rf"[!-~]{{1,{MAX_LENGTH}}}")
 
 _SELECTIONS = frozenset({"unknown", "install", "hold", "deinstall", "purge"})
 _NOT_INSTALLED = frozenset({"not-installed", "config-files"})
@@ -146,14 +147,18 @@ def _parse_state(paragraph: _Paragraph) -> tuple[str, bool]:
 def _parse_package(paragraph: _Paragraph) -> Package:
     name = paragraph.fields[b"package"]
     arch = _matching(_ARCHITECTURE, paragraph, b"architecture")
-    version = paragraph.fields.get(b"version", "")
-    deb.key(version)
+    version = _version(paragraph.fields.get(b"version", ""))
     source = _SOURCE.fullmatch(paragraph.fields.get(b"source", name))
     if not source or not _NAME.fullmatch(source[1]):
         raise _BrokenError(f"Source {paragraph.fields[b'source'][:80]!r}")
-    if source[2]:
-        deb.key(source[2])
-    return Package("deb", name, version, arch, source[1], source[2] or version)
+    return Package("deb", name, version, arch, source[1], _version(source[2] or version))
+
+
+def _version(text: str) -> str:
+    """One that is no Debian version is taken as dpkg and apt take it: as any word of ASCII."""
+    if not _WORD.fullmatch(text):
+        raise _BrokenError(f"{text[:80]!r} is not a Debian version")
+    return text
 
 
 def _matching(pattern: re.Pattern[str], paragraph: _Paragraph, field: bytes) -> str:

@@ -29,7 +29,7 @@ from imagecatalog.formats.node_modules import parse_package
 from imagecatalog.formats.tar import Member, TarReader, show
 from imagecatalog.formats.unpack import Bounds, Unpacked
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raised whenever the same layer would give another reading: layers are then read again."""
 
 _DPKG = ("var/lib/dpkg", "usr/lib/dpkg", "usr/lib/sysimage/dpkg")

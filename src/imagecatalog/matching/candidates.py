@@ -16,7 +16,7 @@ from msgspec import Struct
 from imagecatalog.domain.apt import AptPin, ReleaseFacts
 from imagecatalog.domain.packages import Package
 from imagecatalog.formats.apt_preferences import NEVER, compile_expression
-from imagecatalog.versions.deb import sort_key
+from imagecatalog.versions.deb import apt_key
 
 _INSTALLED = 100
 _DOWNGRADE = 1000
@@ -28,7 +28,7 @@ class Available(Struct, frozen=True):
 
     version: str
     key: bytes
-    """``versions.deb.sort_key`` of the version."""
+    """``versions.deb.apt_key`` of the version."""
     release: ReleaseFacts
     component: str = ""
     site: str = ""
@@ -112,7 +112,7 @@ class Policy:
         (for a package of ``all``: of the native one or ``all``), each once an index, in any order.
         ``key`` is that of the installed version, made here if it is left out.
         """
-        current = sort_key(installed.version) if key is None else key
+        current = apt_key(installed.version) if key is None else key
         offers: dict[bytes, list[Available]] = {current: []}
         for offer in available:
             offers.setdefault(offer.key, []).append(offer)

@@ -16,9 +16,9 @@ from imagecatalog.store import apt, counts, updates
 from imagecatalog.store.apt import ReleaseRow, SetupRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.updates import Judged
-from imagecatalog.versions import sort_key
+from imagecatalog.versions.deb import apt_key
 
-_RULES = b"1"
+_RULES = b"2"
 """Another where a release of ours judges the same packages and archives otherwise."""
 
 
@@ -181,7 +181,7 @@ def _offers(
                 offers.setdefault((offer.name, arch), []).append(
                     Available(
                         version=offer.version,
-                        key=sort_key("deb", offer.version),
+                        key=apt_key(offer.version),
                         release=archive.release.facts,
                         component=index.component,
                         site=site,

@@ -23,6 +23,8 @@ from imagecatalog.store.held_findings import FaultFacts, HeldFinding
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.versions import sort_key
 
+_NAMED = 3
+"""Packages that a sentence names."""
 _RANK = {state: rank for rank, state in enumerate(STATE_ORDER)}
 
 
@@ -207,6 +209,9 @@ def find_doubts(
         if place not in spoken or type_of(place) != kind:
             many = f"{kinds[kind]:,} {kind} package{'' if kinds[kind] == 1 else 's'}"
             doubts.append(f"{many}: {_unjudged(place, row)}")
+    disordered = held_findings.list_disordered(c, row.set_id)
+    if disordered:
+        doubts.append(_say_disordered(disordered))
     foreign = len(packages.find_third_party(c, row.set_id))
     if foreign:
         doubts.append(
@@ -223,6 +228,14 @@ def find_doubts(
     if row.unknown_reason:
         doubts.append(row.unknown_reason)
     return tuple(doubts)
+
+
+def _say_disordered(packages: Sequence[str]) -> str:
+    more = f" and {len(packages) - _NAMED} more" if len(packages) > _NAMED else ""
+    return (
+        f"the version of {', '.join(packages[:_NAMED])}{more} is none that may be: what advisories say"
+        " of versions tells nothing of it"
+    )
 
 
 def _unjudged(place: str, row: ImageRow) -> str:

@@ -30,6 +30,8 @@ from imagecatalog.store.schema import (
     scope,
 )
 from imagecatalog.store.scopes import find_scopes
+from imagecatalog.versions import ORDERED
+from imagecatalog.versions.digits import INVALID
 
 _STATEMENTS = 500
 """Of one fault; real ones have some dozens."""
@@ -266,6 +268,25 @@ def list_spoken(c: Connection, scopes: Collection[str]) -> frozenset[str]:
         scope.c.name.in_(sorted(scopes)), told.scalar_subquery().is_not(None)
     )
     return frozenset(c.scalars(query)) if scopes else frozenset()
+
+
+def list_disordered(c: Connection, set_id: int) -> list[str]:
+    """Name and version of each package of a set whose version its ecosystem does not allow, in order."""
+    query = (
+        select(package_version.c.name, package_version.c.version)
+        .join(
+            package_chunk_member,
+            package_chunk_member.c.package_version_id == package_version.c.id,
+        )
+        .join(package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id)
+        .where(
+            package_set_chunk.c.set_id == set_id,
+            package_version.c.type.in_(sorted(ORDERED)),
+            func.substr(package_version.c.key, 1, 1) == INVALID,
+        )
+        .distinct()
+    )
+    return sorted(f"{name} {version}" for name, version in c.execute(query))
 
 
 def count_waiting(c: Connection, set_id: int, scope_id: int | None) -> int:

@@ -22,6 +22,12 @@ _TABLE = bytes.maketrans(
     b"\x01" + bytes(range(_FIRST_CHARACTER, _FIRST_CHARACTER + len(_CHARACTERS))),
 )
 _DIGITS = re.compile(rb"[0-9]+")
+_FOREIGN = re.compile(rb"[^A-Za-z0-9.+\-~:]")
+_STRANGE = {
+    byte: bytes((_TABLE[max((one for one in b"+-.:" if one < byte), default=ord("z"))], 0xFF, byte))
+    for byte in range(0x80)
+}
+"""Of characters that no version may have: behind all that begins with the allowed one before them."""
 _EPOCH = re.compile(r"[0-9]+")
 _UPSTREAM = re.compile(r"[A-Za-z0-9.+\-~:]+")
 _REVISION = re.compile(r"[A-Za-z0-9.+~]+")
@@ -59,6 +65,24 @@ def sort_key(version: str) -> bytes:
         return invalid_key(version)
 
 
+def apt_key(version: str) -> bytes:
+    """As ``key``, and for what deb-version(7) does not allow what has it sort as apt does.
+
+    apt compares whatever text there is: characters that no version may have by their codes, too.
+    """
+    try:
+        return key(version)
+    except BadName:
+        epoch, colon, rest = version[:MAX_LENGTH].partition(":")
+        if not colon or not epoch:
+            epoch, rest = "0", version[:MAX_LENGTH]
+        upstream, dash, revision = rest.rpartition("-")
+        if not dash:
+            upstream, revision = rest, "0"
+        first = number_key(epoch) if _EPOCH.fullmatch(epoch) else _any_part(epoch)
+        return first + _any_part(upstream) + _any_part(revision)
+
+
 def compare(left: str, right: str) -> int:
     """-1, 0 or 1 as the left version is earlier than, equal to or later than the right one."""
     first, second = key(left), key(right)
@@ -70,6 +94,18 @@ def _part(text: str) -> bytes:
     if not text[-1].isdigit():
         text += "0"
     return _DIGITS.sub(_number, text.encode("ascii").translate(_TABLE)) + _END
+
+
+def _any_part(text: str) -> bytes:
+    """The same of any text."""
+    if not text[-1:].isdigit():
+        text += "0"
+    told = text.encode("ascii", "replace")
+    parts = (
+        _STRANGE[byte] if _FOREIGN.match(told, at) else told[at : at + 1].translate(_TABLE)
+        for at, byte in enumerate(told)
+    )
+    return _DIGITS.sub(_number, b"".join(parts)) + _END
 
 
 def _number(match: re.Match[bytes]) -> bytes:

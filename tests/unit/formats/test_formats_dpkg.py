@@ -98,14 +98,13 @@ def test_the_last_of_two_paragraphs_counts_and_architectures_are_apart():
         ("Status: install ok installed\nVersion: 1\nArchitecture: all\n", "no Package"),
         (paragraph(version=""), "Debian version"),
         (paragraph(version="1 2"), "Debian version"),
-        (paragraph(version="1_2"), "Debian version"),
-        (paragraph(version="a:1"), "Debian version"),
+        (paragraph(version="1\u00e42"), "Debian version"),
         (paragraph(name="../x"), "Package '../x'"),
         (paragraph(name="b\u00e4sh"), "Package"),
         (paragraph(Architecture=""), "no Architecture"),
         (paragraph(Architecture="AMD 64"), "Architecture"),
         (paragraph(Source="a b"), "Source 'a b'"),
-        (paragraph(Source="a (1_2)"), "Debian version"),
+        (paragraph(Source="a (1\u00e42)"), "Debian version"),
         (paragraph(status="install ok"), "Status"),
         (paragraph(status="install ok splendid"), "Status"),
         (paragraph().replace("Version: ", "Version "), "without a colon"),
@@ -123,8 +122,18 @@ def test_a_broken_paragraph_is_named_and_the_others_are_kept(broken, why):
     assert "var/lib/dpkg/status: line 6" in database.problem
 
 
+@pytest.mark.parametrize("version", ["1_2", "a:1", "_", "1-", "-", "bad"])
+def test_a_version_that_is_none_is_taken_as_it_is(version):
+    database = parse(paragraph("aa", version) + paragraph("bb", Source=f"b ({version})"))
+    assert database.problem is None
+    assert [(one.name, one.version, one.source_version) for one in database.packages] == [
+        ("aa", version, version),
+        ("bb", "5.2.15-2", version),
+    ]
+
+
 def test_many_broken_paragraphs_make_one_sentence():
-    problem = parse(paragraph(version="_") * 500).problem
+    problem = parse(paragraph(version="1 2") * 500).problem
     assert problem is not None
     assert "497 more" in problem
     assert len(problem) < 1000

@@ -86,7 +86,9 @@ def test_an_archive_that_does_not_name_itself() -> None:
         ("1", [offer("2", EXPERIMENTAL)], None),
         ("1.0", [offer("1.0-0")], None),
         ("1", [offer("0:2"), offer("1:0")], "1:0"),
-        ("bad_version", [offer("0")], "0"),
+        ("bad_version", [offer("0")], None),
+        ("1.0_1", [offer("1.1")], "1.1"),
+        ("2.0_rc1", [offer("1.5"), offer("2.0-1")], None),
     ],
 )
 def test_defaults(version: str, offers: list[Available], candidate: str | None) -> None:

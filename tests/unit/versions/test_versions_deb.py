@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagecatalog.errors import BadName
-from imagecatalog.versions.deb import compare, key, sort_key
+from imagecatalog.versions.deb import apt_key, compare, key, sort_key
 
 ALPHABET = string.ascii_letters + string.digits + ".+~"
 
@@ -188,3 +188,23 @@ def test_invalid_versions_are_refused_and_sort_below_all(text: str) -> None:
 def test_keys_are_about_as_long_as_their_versions() -> None:
     for version in ("3.0.15-1~deb12u1", "1:2.36.1-8+deb11u1", "2023c-5", "1.1.1n-0+deb11u5"):
         assert len(key(version)) <= len(version) + 4
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.text("019aZ.+~_!,/;@", min_size=1, max_size=6), min_size=2, max_size=2),
+    st.booleans(),
+)
+def test_what_is_no_version_sorts_as_apt_compares_it(texts: list[str], with_revision: bool) -> None:
+    left, right = (f"{text}-{text[::-1]}" if with_revision else text for text in texts)
+    first, second = apt_key(left), apt_key(right)
+    assert (first > second) - (first < second) == compare_slowly(left, right)
+
+
+@pytest.mark.parametrize(
+    "version", ["1.0", "1:2.3-4+b1", "0~", "1_2", "", ":", "-", "a:1", "\u00e4"]
+)
+def test_every_text_has_a_place(version: str) -> None:
+    assert apt_key(version)
+    if version[:1].isdigit() and "_" not in version:
+        assert apt_key(version) == key(version)
