@@ -79,7 +79,8 @@ class Http:
     """A thread-safe client; ``ca`` is a PEM file trusted beside the system's authorities.
 
     ``certificate`` is our own, in PEM: its file, and that of its key if that is another one. With
-    no ``redirects`` nothing is sent on to where an answer leads.
+    no ``redirects`` nothing is sent on to where an answer leads. Where a Unix ``socket`` is named all
+    goes through it, whatever the host of an address.
 
     ``get``, ``head``, ``post``, ``send``, ``delete`` and ``stream`` follow redirects (never from https to http, and with
     ``Authorization`` only to the same host), try again what may pass (429, 5xx, a lost connection), and
@@ -95,6 +96,7 @@ class Http:
         patience: Patience = PATIENCE,
         per_host: int = 8,
         redirects: int = 5,
+        socket: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._patience = patience
@@ -104,12 +106,14 @@ class Http:
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._slots_lock = threading.Lock()
         self._in_vain: dict[str, int] = {}
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
         self._client = httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=socket, limits=limits) if socket else None,
             verify=_trust(ca, certificate),
             timeout=httpx2.Timeout(patience.read, connect=patience.connect),
             # No proxy of the environment leads to this machine itself; all else goes by it.
             mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            limits=limits,
             headers={
                 "User-Agent": f"imagecatalog/{__version__}",
                 "Accept-Encoding": "identity",
