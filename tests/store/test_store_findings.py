@@ -321,9 +321,11 @@ def test_what_runs_is_added_up_and_again_when_its_packages_change(
             pass
         stale = select(standing.c.set_id).where(standing.c.stale)
         assert c.scalars(stale).all() == [pair[1]]  # the other one's stands
-        assert findings.list_standings(c, [pair]) == {pair: findings.Standing(0, 2, 1, None, 0)}
+        kept = findings.Standing(0, 2, 1, None, 0, kinds=(("deb", 2),))
+        assert findings.list_standings(c, [pair]) == {pair: kept}
         findings.keep_standings(c)
         assert len(c.execute(select(standing)).all()) == 2
+        assert findings.list_standings(c, [pair]) == {pair: kept}
 
 
 def test_a_release_that_the_tracker_no_longer_names_keeps_its_faults(

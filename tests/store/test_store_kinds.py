@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from tests_store import NOON, SETUP, PutImage, package
 
 from imagecatalog.catalog import ingest
@@ -50,7 +51,9 @@ def test_a_debian_image_keeps_its_verdict_beside_packages_of_languages(
         (setup,) = apt.list_setups(c)
         judge(c)
         judged = judge_images(c, [plain, mixed], now=NOON)
-        assert judged[mixed].verdict == judged[plain].verdict
+        mark = "1 golang package, 1 npm package: no feed tells of them"
+        assert judged[mixed].verdict == structs.replace(judged[plain].verdict, unjudged=mark)
+        assert judged[plain].verdict.unjudged is None
         assert judged[mixed].pair is not None
         assert judged[mixed].pair[0] == setup.id
 

@@ -9,6 +9,7 @@ from tests_store import PutImage, fixed_in
 from imagecatalog.config import PlanSettings, Settings
 from imagecatalog.domain.advisories import Advisory, Affected, FeedPart
 from imagecatalog.errors import BadName, NotFound, UsageError
+from imagecatalog.matching.match import match
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog
 
@@ -283,6 +284,7 @@ def test_an_advisory_is_asked_for_and_steps_say_what_they_end(house: House) -> N
             _part("CVE-2026-4", "0.9-1"),
         )
         apply_feed(c, "tracker", parts, where="tracker.json")
+        match(c, now=house.now)
     house.offer(ssl="1.0-2", node="1.0-2")
     plan = house.plan(advisory="CVE-2026-1")
     assert steps(plan) == [["base:1"], ["runtime:1"], ["service:1"]]

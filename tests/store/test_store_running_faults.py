@@ -21,13 +21,15 @@ from imagecatalog.planning.differences import diff
 from imagecatalog.planning.fault_story import tell_fault
 from imagecatalog.planning.finding_sentences import describe_exposure, describe_running_faults
 from imagecatalog.planning.findings import image_findings
+from imagecatalog.planning.hidden import Hidden
 from imagecatalog.planning.running_faults import FaultFilter, list_running_faults
 from imagecatalog.planning.search import search
-from imagecatalog.planning.severities import Worst, rate_running, rate_updates
+from imagecatalog.planning.severities import rate, rate_updates
 from imagecatalog.planning.staleness import outdated, overview
+from imagecatalog.planning.verdicts import judge_running
 from imagecatalog.store import exploits
 from imagecatalog.store.engine import Catalog, Connection
-from imagecatalog.store.findings import drop_standings, keep_standings
+from imagecatalog.store.findings import Standing, drop_standings, keep_standings
 from imagecatalog.store.package_faults import (
     list_binaries,
     list_package_faults,
@@ -179,18 +181,29 @@ def test_what_is_suppressed_is_counted_apart(house: Catalog) -> None:
 
 def test_each_image_has_its_worst(house: Catalog) -> None:
     with house.write() as c:
-        before = rate_running(c, now=NOON)
-        assert {one.severity for one in before.values()} == {"high"}
+        before = judge_running(c, now=NOON)
+        assert {rate(one.standing).severity for one in before.values()} == {"high"}
         defer(c, "CVE-2026-2")
-        after = rate_running(c, now=NOON)
+        after = judge_running(c, now=NOON)
         # The new image holds nothing else that a fix is out for.
-        assert sorted(str(one.severity) for one in after.values()) == ["None", "medium"]
-        assert all(one.hidden == {"CVE-2026-2"} for one in after.values())
+        rated = sorted(str(rate(one.standing).severity) for one in after.values())
+        assert rated == ["None", "medium"]
+        assert all(one.hidden and one.hidden.faults == {"CVE-2026-2"} for one in after.values())
         seen = overview(c, now=NOON)
         assert (seen.by_severity["high"], seen.by_severity["medium"]) == (0, 1)
         assert [one.severity for one in outdated(c, now=NOON, severity="medium").items] == [
             "medium"
         ]
+
+
+def test_what_does_not_run_has_its_worst_too(house: Catalog) -> None:
+    with house.write() as c:
+        listed = outdated(c, now=NOON, all_images=True).items
+        idle = next(one for one in listed if not one.running)
+        assert (idle.image, idle.severity) == ("registry.example.org/team/idle:1", "high")
+        defer(c, "CVE-2026-2", image="team/idle*")
+        kept = outdated(c, now=NOON, all_images=True, severity="medium").items
+        assert [(one.image, one.suppressed) for one in kept] == [(idle.image, 1)]
 
 
 def test_an_update_is_rated_by_what_counts(house: Catalog) -> None:
@@ -207,10 +220,15 @@ def test_an_update_is_rated_by_what_counts(house: Catalog) -> None:
         severity="high",
         exploited=True,
     )
+    nothing = Standing(0, 0, 0, None, 0)
     with house.read() as c:
-        (rated,) = rate_updates(c, [update], frozenset({"CVE-2026-2"}))
+        whole = Hidden(nothing, faults=frozenset({"CVE-2026-2"}))
+        (rated,) = rate_updates(c, [update], whole)
         assert (rated.severity, rated.exploited) == ("medium", False)
-        assert rate_updates(c, [update], Worst().hidden) == (update,)
+        assert rated.suppressed == ("CVE-2026-2",)
+        elsewhere = Hidden(nothing, parts=frozenset({("tar", "CVE-2026-2")}))
+        assert rate_updates(c, [update], elsewhere) == (update,)
+        assert rate_updates(c, [update], None) == (update,)
 
 
 def test_a_fault_tells_where_it_is(house: Catalog) -> None:

@@ -13,6 +13,7 @@ from imagecatalog.domain.apt import AptSetup, AptSource, ReleaseFacts
 from imagecatalog.domain.builds import Inventory
 from imagecatalog.domain.packages import Package, Unknown
 from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.matching.match import match
 from imagecatalog.matching.updates import judge, trust_of
 from imagecatalog.planning.inspection import image_detail
 from imagecatalog.planning.staleness import outdated, overview
@@ -284,6 +285,7 @@ def test_an_update_names_the_faults_that_it_ends(catalog: Catalog, put_image: Pu
         lists = FeedPart(name="DSA-1-1", digest=b"2", advisories=(notice,), affected=own)
         apply_feed(c, "tracker", [tracker], where="json")
         apply_feed(c, "lists", [lists], where="list")
+        match(c, now=NOON)
         _, (update,) = _updates_of(c, number)  # type: ignore[misc]
         assert update.advisories == ("CVE-2026-1", "CVE-2026-2")
 

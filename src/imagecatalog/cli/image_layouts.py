@@ -45,6 +45,8 @@ def show_image(image: ImageDetail, now: datetime) -> None:
         ("packages", f"{len(image.packages):,}" if image.packages else None),
         ("layers", _layers_sentence(image) if image.layers else None),
         ("unknown" if verdict.status == "unknown" else "incomplete", verdict.reason),
+        ("unjudged", verdict.unjudged),
+        ("suppressed", plural(verdict.suppressed, "fault") if verdict.suppressed else None),
     ]
     for name, value in facts:
         if value:

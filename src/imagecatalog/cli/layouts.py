@@ -73,6 +73,7 @@ def show_outdated(
         waited = f"; the oldest fix has waited {format_age(overview.waiting_since, now)}"
     _say(wrap(_outdated_headline(items, overview) + waited + _rests_on(health, now), 2))
     if not items:
+        _say_unjudged(items, overview)
         return
     _say()
     registry = _usual_registry(item.image for item in items)
@@ -92,10 +93,20 @@ def show_outdated(
     if any(item.exploited for item in items):
         _say("● a fault that is known to be exploited")
     _say_reasons(items, "image")
+    _say_unjudged(items, overview)
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
         _say(f"\nunknown: {plural(unknown, 'image')}; see imagecatalog outdated --status unknown")
     _say_what_follows(items, is_spaced=not unknown)
+
+
+def _say_unjudged(items: Sequence[OutdatedImage], overview: Overview | None) -> None:
+    """How many images hold packages of which no feed tells: silence is not a verdict."""
+    listed = sum(item.unjudged is not None for item in items)
+    number, what = (overview.unjudged, "running image") if overview else (listed, "image")
+    if number:
+        held = "holds" if number == 1 else "hold"
+        _say(f"\nunjudged: {plural(number, what)} {held} packages of which no feed tells")
 
 
 def _say_what_follows(items: Sequence[OutdatedImage], *, is_spaced: bool) -> None:

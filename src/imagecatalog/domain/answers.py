@@ -47,6 +47,8 @@ class Update(Struct, frozen=True, kw_only=True):
     inherited_from: str | None = None
     since: datetime | None = None
     """When it was first seen on offer, or seen to be one for security."""
+    suppressed: tuple[str, ...] = ()
+    """Those of the advisories that do not count in this image."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -69,6 +71,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """How many packages have any update, security updates included."""
     waiting_since: datetime | None = None
     """When the first of its security updates, or else of its updates, was first seen."""
+    suppressed: int = 0
+    """How many faults of it do not count, by a VEX statement or a deferral."""
+    unjudged: str | None = None
+    """Which packages of it nobody judges, whatever the status."""
 
 
 class OutdatedImage(Struct, frozen=True, kw_only=True):
@@ -91,9 +97,13 @@ class OutdatedImage(Struct, frozen=True, kw_only=True):
     waiting_since: datetime | None = None
     """When the first of its security updates, or else of its updates, was first seen."""
     severity: Severity | None = None
-    """The worst of the faults in it that a fix is out for, and that count; of what runs alone."""
+    """The worst of the faults in it that a fix is out for, and that count."""
     exploited: bool = False
     """Whether any fault in it that counts is known to be exploited."""
+    suppressed: int = 0
+    """How many faults of it do not count, by a VEX statement or a deferral."""
+    unjudged: str | None = None
+    """Which packages of it nobody judges, whatever the status."""
 
 
 class RunningItem(Struct, frozen=True, kw_only=True):
@@ -114,6 +124,21 @@ class RunningItem(Struct, frozen=True, kw_only=True):
     platform: str | None = None
     status: Status = "unknown"
     reason: str | None = None
+    """Of the verdict."""
+    until: datetime | None = None
+    """The first scan that no longer saw it; None: it runs still."""
+    replicas: int = 1
+    """More than one where it is long past, and several pods are summed up without their names."""
+    team: str = ""
+    """Whose workload it is; empty: no label says."""
+    matched_by: str | None = None
+    """How the image was found: manifest, index, config, or tag; None: it was not."""
+    state: Literal["running", "waiting", "terminated", ""] = ""
+    """As it is now; empty: not told, or past."""
+    state_reason: str = ""
+    """Of that state, as ``ImagePullBackOff``."""
+    drift: str | None = None
+    """The digest that its tag means by now, where that is another image; of what runs now."""
 
 
 class Overview(Struct, frozen=True, kw_only=True):
@@ -133,6 +158,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     """Running images by the worst of the faults in them that a fix is out for."""
     exploited: int = 0
     """Running images with a fault that is known to be exploited."""
+    unjudged: int = 0
+    """Running images with packages that nobody judges, whatever their verdict."""
 
 
 class Health(Struct, frozen=True, kw_only=True):

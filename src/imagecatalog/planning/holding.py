@@ -28,9 +28,17 @@ class Holding:
 
     @classmethod
     def read(
-        cls, c: Connection, images: Sequence[RunningImage], components: Collection[int]
+        cls,
+        c: Connection,
+        images: Sequence[RunningImage],
+        components: Collection[int],
+        *,
+        made_of: Mapping[int, Collection[int]] | None = None,
     ) -> Holding:
-        """Who of these images holds which of these components, each in its own distribution's scope."""
+        """Who of these images holds which of these components, each in its own distribution's scope.
+
+        ``made_of`` are the chunks of their sets; without it the images must be among those that run.
+        """
         by_set: dict[int, list[int]] = {}
         by_scope: dict[int, list[int]] = {}
         for at, one in enumerate(images):
@@ -40,7 +48,8 @@ class Holding:
         scopes = {scope_id: _bits(places) for scope_id, places in by_scope.items()}
         everywhere = _bits(range(len(images)))
         chunks: dict[int, int] = {}
-        for set_id, chunk in running_faults.list_chunks(c):
+        pairs = running_faults.list_chunks(c) if made_of is None else _pairs(made_of)
+        for set_id, chunk in pairs:
             if bits := sets.get(set_id):
                 chunks[chunk] = chunks.get(chunk, 0) | bits
         holders: dict[int, int] = {}
@@ -67,6 +76,10 @@ class Holding:
             low = bits & -bits
             yield self.images[low.bit_length() - 1]
             bits ^= low
+
+
+def _pairs(made_of: Mapping[int, Collection[int]]) -> Iterator[tuple[int, int]]:
+    return ((set_id, chunk) for set_id, chunks in made_of.items() for chunk in chunks)
 
 
 def _bits(places: Iterable[int]) -> int:

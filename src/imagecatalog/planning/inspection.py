@@ -20,6 +20,7 @@ from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.ancestry import inherit, package_origins
+from imagecatalog.planning.severities import rate_updates
 from imagecatalog.planning.told import describe_told, list_told
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
 from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
@@ -112,7 +113,7 @@ def _updates_of(c: Connection, judged: JudgedImage) -> tuple[Update, ...]:
     if judged.report is not None:
         return list_told(c, [judged.report])[judged.report]
     own = updates.list_updates(c, [judged.pair])[judged.pair] if judged.pair else ()
-    return (*own, *judged.fixes)
+    return rate_updates(c, (*own, *judged.fixes), judged.hidden)
 
 
 def _packages_of(

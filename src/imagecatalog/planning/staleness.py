@@ -19,7 +19,7 @@ from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import inherit
-from imagecatalog.planning.severities import Worst, rate_running, rate_updates
+from imagecatalog.planning.severities import Worst, rate, rate_updates
 from imagecatalog.planning.told import judge_names, list_told
 from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
 from imagecatalog.store import counts, images, lookups, runs, updates
@@ -45,7 +45,11 @@ class _Candidate(Struct, frozen=True):
     judged: JudgedImage
     run_images: tuple[int, ...]
     containers: int
-    worst: Worst
+
+    @property
+    def worst(self) -> Worst:
+        """How bad it is."""
+        return rate(self.judged.standing)
 
     @property
     def verdict(self) -> Verdict:
@@ -98,6 +102,7 @@ def overview(
             if severity is not None
         },
         exploited=sum(item.worst.exploited for item in candidates),
+        unjudged=sum(item.verdict.unjudged is not None for item in candidates),
     )
 
 
@@ -165,9 +170,6 @@ def _running_candidates(
         running.unmet = _judge_never_met(
             c, [item for item in running.alive if item.manifest_id is None]
         )
-    if running.worst is None:
-        sums = {number: one.standing for number, one in judged.items() if one.standing is not None}
-        running.worst = rate_running(c, now=now, standings=sums)
     candidates = [
         _Candidate(
             name=_usual_name(items),
@@ -175,7 +177,6 @@ def _running_candidates(
             judged=running.unmet[items[0].run_image_id] if number is None else judged[number],
             run_images=tuple(item.run_image_id for item in items),
             containers=sum(item.containers for item in items),
-            worst=running.worst.get(number or 0, Worst()),
         )
         for (number, _, _), items in grouped.items()
     ]
@@ -222,7 +223,7 @@ def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) 
     judged = judge_images(c, rest, now=now)
     names = images.best_names(c, rest)
     idle = [
-        _Candidate(names.get(number, f"image {number}"), number, item, (), 0, Worst())
+        _Candidate(names.get(number, f"image {number}"), number, item, (), 0)
         for number, item in judged.items()
     ]
     return sorted([*running, *idle], key=lambda item: item.key)
@@ -253,7 +254,7 @@ def _describe(
         item.number: rate_updates(
             c,
             (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes),
-            item.worst.hidden,
+            item.judged.hidden,
         )
         for item in shown
         if with_updates and item.number
@@ -282,6 +283,8 @@ def _describe(
                 waiting_since=item.verdict.waiting_since,
                 severity=item.worst.severity,
                 exploited=item.worst.exploited,
+                suppressed=item.verdict.suppressed,
+                unjudged=item.verdict.unjudged,
             )
         )
     return tuple(described)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct, structs
 
 from imagecatalog.domain.answers import Place, Update, Verdict
+from imagecatalog.planning.hidden import Hidden
 from imagecatalog.planning.risks import weigh_findings
-from imagecatalog.planning.severities import Worst
 from imagecatalog.planning.told import judge_told
 from imagecatalog.store import apt, judgements, lookups, packages, runs, updates
 from imagecatalog.store.engine import Connection
@@ -39,7 +39,9 @@ class JudgedImage(Struct, frozen=True):
     fixes: tuple[Update, ...] = ()
     """What advisories ask for beside what apt would bring."""
     standing: Standing | None = None
-    """What its findings come to; None where its packages are not known."""
+    """What its findings that count come to; None where its packages are not known."""
+    hidden: Hidden | None = None
+    """Those of its findings that do not count; None: all do."""
 
 
 class Running(Struct):
@@ -49,8 +51,6 @@ class Running(Struct):
     judged: Mapping[int, JudgedImage]
     unmet: Mapping[int, JudgedImage] | None = None
     """Those of what no sync met, by the number of the runtime's name; None: not asked for yet."""
-    worst: Mapping[int, Worst] | None = None
-    """How bad it is in each image; None: not asked for yet."""
     rows: Mapping[int, ImageRow] | None = None
     places: Mapping[int, Sequence[Place]] | None = None
     """Where each of the runtimes' names runs; None: not asked for yet."""
@@ -114,16 +114,18 @@ def _judge(c: Connection, rows: list[JudgeableImage], now: datetime) -> dict[int
             verdict = Verdict(status="unknown", reason=reason)
         judged[row.id] = JudgedImage(verdict, pair, row.newer, row.newer_base)
     verdicts = {number: one.verdict for number, one in judged.items()}
-    changed, standings = weigh_findings(c, rows, verdicts, now=now)
-    for number, standing in standings.items():
-        judged[number] = structs.replace(judged[number], standing=standing)
-    for number, weighed in changed.items():
+    for number, weighed in weigh_findings(c, rows, verdicts, now=now).items():
         judged[number] = structs.replace(
-            judged[number], verdict=weighed.verdict, fixes=weighed.updates
+            judged[number],
+            verdict=weighed.verdict,
+            fixes=weighed.updates,
+            standing=weighed.standing,
+            hidden=weighed.hidden,
         )
     for row in rows:
-        if judged[row.id].verdict.status == "current" and (row.newer or row.newer_base):
-            verdict = Verdict(status="superseded", reason=_superseded(row))
+        verdict = judged[row.id].verdict
+        if verdict.status == "current" and (row.newer or row.newer_base):
+            verdict = structs.replace(verdict, status="superseded", reason=_superseded(row))
             judged[row.id] = structs.replace(judged[row.id], verdict=verdict)
     unknown = {
         number: one.verdict for number, one in judged.items() if one.verdict.status == "unknown"

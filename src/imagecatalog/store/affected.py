@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange
+from imagecatalog.domain.kernels import kernel_source
 from imagecatalog.domain.scopes import type_of
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
@@ -142,34 +143,86 @@ def scope_of_origin(origin: str) -> str:
     return f"{os_id}/{_POCKET.sub('', suite)}"
 
 
+class _Ruled(Struct, frozen=True, gc=False):
+    """Versions that are ruled to have a fault."""
+
+    fault: str
+    low: bytes | None
+    high: bytes | None
+    high_inclusive: bool
+    state: str
+
+    def holds(self, key: bytes) -> bool:
+        """Whether a version is among them."""
+        if self.low is not None and key < self.low:
+            return False
+        return self.high is None or key < self.high or (self.high_inclusive and key == self.high)
+
+
 def list_fixed(c: Connection, spans: Iterable[Span]) -> dict[Span, tuple[str, ...]]:
     """The faults that are gone at the end of each span and not at its beginning, by name.
 
-    Faults alone, not the notices that bundle them. Spans without any are left out.
+    By the word that counts of all that feeds say, as findings are: so of what is held by images, and
+    once that is judged. Faults alone, not the notices that bundle them. Of a version that is none of
+    the order, and of what nobody has determined, nothing is known to be gone. Spans without any are
+    left out.
     """
-    by_source: dict[tuple[str, str], set[Span]] = {}
-    for span in spans:
-        by_source.setdefault((span.scope, span.source), set()).add(span)
-    found: dict[Span, set[str]] = {}
-    for batch in batches({source for _, source in by_source}):
+    wanted = {span: _judged_as(span) for span in spans}
+    ruled = _list_ruled(c, {(scope, name) for scope, name, _, _ in wanted.values()})
+    found = {}
+    for span, (place, name, before, after) in wanted.items():
+        if before.startswith(_INVALID) or after.startswith(_INVALID) or after <= before:
+            continue
+        rows = ruled.get((place, name), ())
+        had = {row.fault for row in rows if row.state != "undetermined" and row.holds(before)}
+        gone = had - {row.fault for row in rows if row.fault in had and row.holds(after)}
+        if gone:
+            found[span] = tuple(sorted(gone))
+    return found
+
+
+_INVALID = b"\x00"
+
+
+def _judged_as(span: Span) -> tuple[str, str, bytes, bytes]:
+    """Scope and name under which the rulings are, and the keys of both versions."""
+    kind = type_of(span.scope)
+    name, before, after = span.source, span.after, span.up_to
+    if kind == "deb":
+        name, before = kernel_source(span.source, span.after)
+        _, after = kernel_source(span.source, span.up_to)
+    return span.scope, name, sort_key(kind, before), sort_key(kind, after)
+
+
+def _list_ruled(
+    c: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], list[_Ruled]]:
+    """What is ruled of these names in their scopes, by scope and name."""
+    found: dict[tuple[str, str], list[_Ruled]] = {}
+    for batch in batches({name for _, name in names}):
         query = (
-            select(advisory.c.name, scope.c.name, affected.c.name, affected.c.high_key)
-            .join(affected, affected.c.advisory_id == advisory.c.id)
-            .join(scope, scope.c.id == affected.c.scope_id)
+            select(
+                scope.c.name.label("scope"),
+                ruling.c.name.label("source"),
+                advisory.c.name,
+                ruling.c.low_key,
+                ruling.c.high_key,
+                ruling.c.high_inclusive,
+                ruling.c.state,
+            )
+            .join(advisory, advisory.c.id == ruling.c.advisory_id)
+            .join(scope, scope.c.id == ruling.c.scope_id)
             .where(
-                affected.c.name.in_(batch),
-                scope.c.name.in_({place for place, _ in by_source}),
-                affected.c.status == "fixed",
-                affected.c.fixed.is_not(None),
-                advisory.c.id.not_in(select(advisory_cover.c.advisory_id)),
+                ruling.c.name.in_(batch),
+                scope.c.name.in_({place for place, _ in names}),
+                ruling.c.counted,
+                ruling.c.state != "not-affected",
             )
         )
-        for name, place, source, key in c.execute(query):
-            kind = type_of(place)
-            for span in by_source.get((place, source), ()):
-                if sort_key(kind, span.after) < key <= sort_key(kind, span.up_to):
-                    found.setdefault(span, set()).add(name)
-    return {span: tuple(sorted(names)) for span, names in found.items()}
+        for place, name, *values in c.execute(query):
+            if (place, name) in names:
+                found.setdefault((place, name), []).append(_Ruled(*values))
+    return found
 
 
 class Rated(Struct, frozen=True):

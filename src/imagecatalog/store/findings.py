@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from imagecatalog.domain.findings import SEVERITIES, Severity
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
 from imagecatalog.store.dialect import batches, insert, lock_table, upsert
+from imagecatalog.store.kinds import count_kinds
 from imagecatalog.store.schema import (
     advisory,
     component,
@@ -71,6 +73,8 @@ class Standing(Struct, frozen=True):
     severity: Severity | None
     """The worst of the fixable ones."""
     exploited: int
+    kinds: tuple[tuple[str, int], ...] = ()
+    """How many packages of each type the set has, by type."""
 
 
 _NOTHING = Standing(0, 0, 0, None, 0)
@@ -218,12 +222,16 @@ def keep_standings(c: Connection) -> None:
         key = tuple_(standing.c.scope_id, standing.c.set_id)
         c.execute(delete(standing).where(key.in_(batch)))
     fresh = sorted(running - kept)
-    upsert(c, standing, [_row(pair, _NOTHING, stale=True) for pair in fresh])
+    kinds = count_kinds(c, {set_id for _, set_id in fresh})
+    begun = [structs.replace(_NOTHING, kinds=kinds.get(set_id, ())) for _, set_id in fresh]
+    rows = [_row(pair, one, stale=True) for pair, one in zip(fresh, begun, strict=True)]
+    upsert(c, standing, rows)
     _keep_components(c, fresh)
     stale = select(standing.c.scope_id, standing.c.set_id).where(standing.c.stale)
     pairs = sorted((scope_id, set_id) for scope_id, set_id in c.execute(stale))
     sums = _add_up(c, pairs, _standing_components)
-    upsert(c, standing, [_row(pair, sums[pair], stale=False) for pair in pairs])
+    rows = [_row(pair, sums[pair], stale=False) for pair in pairs]
+    upsert(c, standing, rows, keep=("kinds",))
 
 
 def _row(pair: Pair, found: Standing, *, stale: bool) -> dict[str, Any]:
@@ -235,6 +243,7 @@ def _row(pair: Pair, found: Standing, *, stale: bool) -> dict[str, Any]:
         "undetermined": found.undetermined,
         "severity": SEVERITIES.index(found.severity),
         "exploited": found.exploited,
+        "kinds": " ".join(f"{kind} {many}" for kind, many in found.kinds),
         "stale": stale,
     }
 
@@ -302,9 +311,20 @@ def list_standings(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Standing]
                 row.undetermined,
                 SEVERITIES[row.severity],
                 row.exploited,
+                _read_kinds(row.kinds),
             )
     found = {pair: one for pair, one in found.items() if pair in wanted}
-    return found | _add_up(c, wanted - found.keys(), _held_components)
+    rest = _add_up(c, wanted - found.keys(), _held_components)
+    kinds = count_kinds(c, {set_id for _, set_id in rest})
+    for pair, one in rest.items():
+        found[pair] = structs.replace(one, kinds=kinds.get(pair[1], ()))
+    return found
+
+
+@lru_cache(1000)
+def _read_kinds(text: str) -> tuple[tuple[str, int], ...]:
+    words = text.split()
+    return tuple(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
 def _list_running(c: Connection) -> set[Pair]:

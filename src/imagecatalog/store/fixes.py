@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Select, func, or_, select
 
 from imagecatalog.domain.answers import Update
@@ -30,31 +31,52 @@ Place = tuple[int | None, int]
 _NEGLIGIBLE = SEVERITIES.index("negligible")
 
 
+class Fix(Struct, frozen=True, gc=False):
+    """A fault of an installed package that a fix is out for."""
+
+    number: int
+    """Of the package version."""
+    name: str
+    type: str
+    arch: str
+    version: str
+    component: int
+    source: str
+    """What advisories name."""
+    scope: str
+    fault: int
+    advisory: str
+    is_exploited: bool
+    fixed: str
+    severity: int
+    feed: str
+
+
 def list_fixes(
     c: Connection, places: Collection[Place], *, with_debian: bool
-) -> dict[Place, tuple[Update, ...]]:
-    """The packages of these sets that a fix is out for, each with the version that has all its fixes.
+) -> dict[Place, tuple[Fix, ...]]:
+    """The faults that a fix is out for of the packages of these sets; what is negligible is left out.
 
-    By package and architecture; what is negligible is left out. Sets without any are left out.
+    Sets without any are left out.
     """
     by_scope: dict[int | None, list[int]] = {}
     for scope_id, set_id in sorted(places, key=lambda place: (place[0] or 0, place[1])):
         by_scope.setdefault(scope_id, []).append(set_id)
-    found: dict[Place, dict[int, list[Any]]] = {}
+    found: dict[Place, dict[Fix, None]] = {}
     for scope_id, sets in by_scope.items():
         for batch in batches(sets, 200):
-            for row in c.execute(_fixes(batch, scope_id, with_debian=with_debian)):
-                by_package = found.setdefault((scope_id, row.set_id), {})
-                by_package.setdefault(row.number, []).append(row)
-    return {
-        place: tuple(
-            sorted(
-                (_update(rows) for rows in by_package.values()),
-                key=lambda one: (one.package, one.arch, one.installed),
-            )
-        )
-        for place, by_package in found.items()
-    }
+            for set_id, *values in c.execute(_fixes(batch, scope_id, with_debian=with_debian)):
+                found.setdefault((scope_id, set_id), {})[Fix(*values)] = None
+    return {place: tuple(many) for place, many in found.items()}
+
+
+def make_updates(fixes: Iterable[Fix]) -> tuple[Update, ...]:
+    """An update for each package with the version that has all its fixes, by package and architecture."""
+    by_package: dict[int, list[Fix]] = {}
+    for one in fixes:
+        by_package.setdefault(one.number, []).append(one)
+    found = (_update(many) for many in by_package.values())
+    return tuple(sorted(found, key=lambda one: (one.package, one.arch, one.installed)))
 
 
 def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) -> Select[Any]:
@@ -68,15 +90,17 @@ def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) ->
     query = (
         select(
             package_set_chunk.c.set_id,
-            package_version.c.id.label("number"),
+            package_version.c.id,
             package_version.c.name,
             package_version.c.type,
             package_version.c.arch,
             package_version.c.version,
-            component.c.name.label("source"),
-            scope.c.name.label("scope"),
-            advisory.c.name.label("advisory"),
-            known.c.fault.label("known"),
+            component.c.id,
+            component.c.name,
+            scope.c.name,
+            advisory.c.id,
+            advisory.c.name,
+            known.c.fault.is_not(None),
             finding.c.fixed,
             finding.c.severity,
             finding.c.feed,
@@ -104,9 +128,9 @@ def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) ->
     return query if with_debian else query.where(package_version.c.type != "deb")
 
 
-def _update(rows: Collection[Any]) -> Update:
-    worst = max(rows, key=lambda row: row.severity)
-    last = max(rows, key=lambda row: sort_key(type_of(row.scope), row.fixed))
+def _update(fixes: Collection[Fix]) -> Update:
+    worst = max(fixes, key=lambda one: one.severity)
+    last = max(fixes, key=lambda one: sort_key(type_of(one.scope), one.fixed))
     return Update(
         package=worst.name,
         type=worst.type,
@@ -116,7 +140,7 @@ def _update(rows: Collection[Any]) -> Update:
         candidate=last.fixed,
         security=True,
         origin=last.feed,
-        advisories=tuple(sorted({row.advisory for row in rows})),
+        advisories=tuple(sorted({one.advisory for one in fixes})),
         severity=SEVERITIES[worst.severity],
-        exploited=any(row.known is not None for row in rows),
+        exploited=any(one.is_exploited for one in fixes),
     )

@@ -122,6 +122,7 @@ standing = Table(
     Column("undetermined", Integer, nullable=False, comment="faults that nobody has determined"),
     Column("severity", SmallInteger, nullable=False, comment="worst of those with a fix out"),
     Column("exploited", Integer, nullable=False, comment="faults known to be exploited"),
+    Column("kinds", Text, nullable=False, comment="types of the packages, each with how many"),
     Column("stale", Boolean, nullable=False, comment="true: to be added up anew"),
     sqlite_with_rowid=False,
     comment="the sum of a set's findings, kept for what runs",
