@@ -7,7 +7,7 @@ from collections.abc import Callable
 from imagecatalog.config import Settings
 from imagecatalog.jobs.report import Progress, say_nothing
 from imagecatalog.matching import match
-from imagecatalog.store import components, findings, waiting
+from imagecatalog.store import components, findings, standing_images, waiting
 from imagecatalog.store.engine import Catalog, Connection
 
 
@@ -37,4 +37,5 @@ def judge_findings(
         progress("held packages against advisories", judged, max(whole, judged))
     with catalog.write() as c:
         findings.keep_standings(c)
+        standing_images.keep_images(c)
     return judged

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from imagecatalog.matching.rulings import rule
-from imagecatalog.store import components, findings, judging, rulings
+from imagecatalog.store import components, findings, judging, rulings, standing_images
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.rulings import Name
@@ -38,6 +38,7 @@ def match(c: Connection, *, now: datetime, derived: Mapping[str, str] = {}) -> i
     while some := judge_some(c):
         judged += some
     findings.keep_standings(c)
+    standing_images.keep_images(c)
     return judged
 
 

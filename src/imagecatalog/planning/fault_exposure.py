@@ -25,14 +25,14 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         for one in found
         if one.reason == "invalid-version"
     )
-    running = exposed.list_running(c, bad)
-    alive = {one.id for one in running}
-    others = exposed.list_holding(c, bad, limit=limit + 1 + len(alive)) if limit else {}
-    idle = {one.id: tuple(sorted(held)) for one, held in others.items() if one.id not in alive}
+    unkept = exposed.list_unkept(c)
+    running = exposed.list_running(c, bad, unkept)
+    others = exposed.list_idle(c, bad, limit=limit + 1) if limit else {}
+    idle = {one.id: tuple(sorted(held)) for one, held in others.items()}
     more = len(idle) > limit
     idle = dict(list(idle.items())[:limit])
     every = {one.id: one.components for one in running} | idle
-    why = _suppress(c, every, bad, faults, now)
+    why = suppress(c, every, bad, faults, now)
     packages = _Names(bad)
     facts = held_findings.list_facts(c, faults).values()
     return Exposure(
@@ -59,7 +59,7 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         ),
         containers=sum(one.containers for one in running),
         more_images=more,
-        unknown=exposed.count_unknown(c),
+        unknown=exposed.count_unknown(c, unkept),
         undetermined=subject.undetermined + invalid,
         statements=held_findings.list_statements(c, faults),
     )
@@ -107,7 +107,7 @@ def _describe_idle(
         )
 
 
-def _suppress(
+def suppress(
     c: Connection,
     every: Mapping[int, tuple[int, ...]],
     bad: Mapping[int, BadComponent],

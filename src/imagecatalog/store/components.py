@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, 
 
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, names_in, scope_of, type_of
+from imagecatalog.store import standing_images
 from imagecatalog.store.dialect import batches, insert_pairs, insert_returning, upsert
 from imagecatalog.store.packages import list_chunks
 from imagecatalog.store.schema import (
@@ -93,6 +94,7 @@ def _find_scopes(c: Connection, distros: Collection[int | None]) -> dict[int | N
         found[number] = scopes[name]
         if number is not None:
             c.execute(update(distro).where(distro.c.id == number).values(scope_id=scopes[name]))
+            standing_images.forget_all(c)
     return found
 
 
@@ -166,6 +168,8 @@ def settle_scopes(c: Connection, derived: Mapping[str, str]) -> int:
     for number in moved:
         place = scopes[wanted[number]]
         c.execute(update(distro).where(distro.c.id == number).values(scope_id=place))
+    if moved:
+        standing_images.forget_all(c)
     last = c.scalar(select(func.max(manifest.c.id))) if moved else None
     if last is not None:
         upsert(c, unenrolled, [{"distro_id": one, "manifest_id": last} for one in moved])

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, LargeBinary, and_, func, or_, select, type_coerce
+from msgspec.structs import replace
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
 
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
 from imagecatalog.domain.refs import Digest
-from imagecatalog.domain.scopes import LANGUAGES, NOWHERE
+from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.store.affected import is_named
 from imagecatalog.store.dialect import BATCH, batches
 from imagecatalog.store.runs import join_places
@@ -33,9 +46,13 @@ from imagecatalog.store.schema import (
     scope,
     standing,
     standing_component,
+    standing_image,
     workload,
 )
 from imagecatalog.store.waiting import join_kept
+
+_Pair = tuple[int, int]
+"""The id of a scope and that of a package set."""
 
 
 class BadComponent(Struct, frozen=True):
@@ -135,39 +152,57 @@ def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:
     return sorted(found, key=lambda one: (one.scope, one.name, one.key, one.version))
 
 
-_ALIVE = (
-    select(
-        run.c.run_image_id,
-        run.c.workload_id,
-        func.sum(run.c.replicas).label("containers"),
-    )
-    .where(run.c.until.is_(None))
-    .group_by(run.c.run_image_id, run.c.workload_id)
-    .subquery()
+_ALIVE = run.c.until.is_(None)
+_HOLDS = select(standing_component.c.scope_id, standing_component.c.set_id).where(
+    standing_component.c.component_id.in_(bindparam("components", expanding=True))
 )
-_RUNNING = (
-    select(
-        manifest.c.id,
-        type_coerce(manifest.c.digest, LargeBinary),
-        manifest.c.set_id,
-        distro.c.scope_id,
-        run_image.c.image,
-        cluster.c.name,
-        workload.c.namespace,
-        workload.c.name.label("workload"),
-        _ALIVE.c.containers,
-    )
-    .select_from(_ALIVE)
-    .join(run_image, run_image.c.id == _ALIVE.c.run_image_id)
-    .join(manifest, manifest.c.id == run_image.c.manifest_id)
-    .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-    .join(workload, workload.c.id == _ALIVE.c.workload_id)
-    .join(cluster, cluster.c.id == workload.c.cluster_id)
-    .where(manifest.c.set_id.is_not(None))
+_PLACES = (
+    run_image.c.image,
+    workload.c.cluster_id,
+    workload.c.namespace,
+    workload.c.name,
+    func.sum(run.c.replicas),
 )
 
 
-class RunningImage(Struct, frozen=True):
+def _place(query: Select[Any], image: ColumnElement[int]) -> Select[Any]:
+    """The same with a row for each workload that runs the image, by each name that it has there."""
+    return (
+        query.join(run_image, run_image.c.manifest_id == image)
+        .join(run, and_(run.c.run_image_id == run_image.c.id, _ALIVE))
+        .join(workload, workload.c.id == run.c.workload_id)
+        .group_by(image, run_image.c.id, workload.c.id)
+    )
+
+
+_KEPT = _place(
+    select(
+        standing_image.c.manifest_id,
+        type_coerce(standing_image.c.digest, LargeBinary),
+        standing_image.c.scope_id,
+        standing_image.c.set_id,
+        *_PLACES,
+    ).where(tuple_(standing_image.c.scope_id, standing_image.c.set_id).in_(_HOLDS)),
+    standing_image.c.manifest_id,
+)
+_UNKEPT = _place(
+    join_kept(
+        select(
+            manifest.c.id,
+            type_coerce(manifest.c.digest, LargeBinary),
+            standing.c.scope_id,
+            standing.c.set_id,
+            *_PLACES,
+        ).select_from(manifest)
+    ).where(
+        manifest.c.id.in_(bindparam("images", expanding=True)),
+        tuple_(standing.c.scope_id, standing.c.set_id).in_(_HOLDS),
+    ),
+    manifest.c.id,
+).group_by(standing.c.scope_id, standing.c.set_id)
+
+
+class RunningImage(Struct, frozen=True, gc=False):
     """An image that runs and holds bad components, with where it does."""
 
     id: int
@@ -179,92 +214,135 @@ class RunningImage(Struct, frozen=True):
     containers: int
 
 
-def list_running(c: Connection, components: Collection[int]) -> list[RunningImage]:
-    """The images that run and hold any of these: those with most containers first."""
+def list_running(
+    c: Connection, components: Collection[int], unkept: Collection[int | None]
+) -> list[RunningImage]:
+    """The images that run and hold any of these: those with most containers first.
+
+    ``unkept`` are those of ``list_unkept``.
+    """
     holds = _list_standing(c, components)
     if not holds:
         return []
-    query = _RUNNING
-    sets = {set_id for _, set_id in holds}
-    if len(sets) <= BATCH:
-        query = query.where(manifest.c.set_id.in_(sorted(sets)))
-    found: dict[int, tuple[bytes, tuple[int, ...], list[tuple[str, Place]]]] = {}
-    for number, digest, set_id, scope_id, image, name, namespace, owner, many in c.execute(query):
-        held = holds.get((scope_id, set_id)) or holds.get((None, set_id))
-        if held:
-            place = Place(cluster=name, namespace=namespace, workload=owner, containers=many)
-            found.setdefault(number, (digest, held, []))[2].append((image, place))
-    images = [
-        RunningImage(
-            id=number,
-            digest=Digest.unpack(digest),
+    clusters = dict(c.execute(select(cluster.c.id, cluster.c.name)).all())
+    seen: dict[int, RunningImage] = {}
+    more: dict[int, list[tuple[str, Place]]] = {}
+    for number, digest, scope_id, set_id, image, where, namespace, owner, many in _list_rows(
+        c, components, unkept
+    ):
+        place = Place(cluster=clusters[where], namespace=namespace, workload=owner, containers=many)
+        if number not in seen:  # nearly always, and there may be thousands
+            held = holds[scope_id, set_id]
+            seen[number] = RunningImage(
+                number, Digest.unpack(bytes(digest)), image, held, (place,), many
+            )
+        else:
+            one = seen[number]
+            more.setdefault(number, [(one.name, one.places[0])]).append((image, place))
+    for number, places in more.items():
+        seen[number] = replace(
+            seen[number],
             name=_usual_name(places),
-            components=held,
-            places=_join(places),
+            places=join_places(place for _, place in places),
             containers=sum(place.containers for _, place in places),
         )
-        for number, (digest, held, places) in found.items()
-    ]
-    return sorted(images, key=lambda one: (-one.containers, one.id))
+    return sorted(seen.values(), key=lambda one: (-one.containers, one.id))
 
 
-def _join(places: Sequence[tuple[str, Place]]) -> tuple[Place, ...]:
-    if len(places) == 1:  # nearly always, and there may be thousands
-        return (places[0][1],)
-    return join_places(place for _, place in places)
+def _list_rows(
+    c: Connection, components: Collection[int], unkept: Collection[int | None]
+) -> Iterable[Any]:
+    known = [one for one in unkept if one is not None]
+    rows: list[Any] = []
+    for batch in batches(sorted(components)):
+        rows += c.execute(_KEPT, {"components": batch})
+        for images in batches(sorted(known)):
+            rows += c.execute(_UNKEPT, {"components": batch, "images": images})
+    # An image that holds components of several batches is there several times.
+    return rows if len(components) <= BATCH else dict.fromkeys(map(tuple, rows))
 
 
 def _usual_name(places: Sequence[tuple[str, Place]]) -> str:
-    if len(places) == 1:
-        return places[0][0]
     counts: dict[str, int] = {}
     for name, place in places:
         counts[name] = counts.get(name, 0) + place.containers
     return max(counts, key=lambda name: (counts[name], name))
 
 
-def _list_standing(
-    c: Connection, components: Collection[int]
-) -> dict[tuple[int | None, int], tuple[int, ...]]:
-    """Which of the components each set that runs holds, by scope (None: of no distribution)."""
-    places: dict[tuple[int | None, int], list[int]] = {}
+def _list_standing(c: Connection, components: Collection[int]) -> dict[_Pair, tuple[int, ...]]:
+    """Which of the components each set that runs holds, by scope and set."""
+    places: dict[_Pair, list[int]] = {}
     for batch in batches(sorted(components)):
-        query = (
-            select(standing_component, scope.c.name)
-            .join(scope, scope.c.id == standing_component.c.scope_id)
-            .where(standing_component.c.component_id.in_(batch))
-        )
-        for number, scope_id, set_id, name in c.execute(query):
-            key = (None if name == NOWHERE else scope_id, set_id)
-            places.setdefault(key, []).append(number)
+        query = select(standing_component).where(standing_component.c.component_id.in_(batch))
+        for number, scope_id, set_id in c.execute(query):
+            places.setdefault((scope_id, set_id), []).append(number)
     return {key: tuple(numbers) for key, numbers in places.items()}
 
 
-def count_unknown(c: Connection) -> int:
+def list_unkept(c: Connection) -> list[int | None]:
+    """The images that run and are not kept as such yet; None for each name never met."""
+    query = select(run_image.c.manifest_id).where(
+        run_image.c.id.in_(select(run.c.run_image_id).where(_ALIVE)),
+        or_(
+            run_image.c.manifest_id.is_(None),
+            run_image.c.manifest_id.not_in(select(standing_image.c.manifest_id)),
+        ),
+    )
+    return list(c.scalars(query))
+
+
+def count_unknown(c: Connection, unkept: Collection[int | None] | None = None) -> int:
     """How many images run of which nothing is known; each name never met is one.
 
     Their packages are not known, no feed tells of their distribution's release, or they run since
-    what runs was looked at last.
+    what runs was looked at last. ``unkept`` are those of ``list_unkept``, where they were asked for.
     """
-    alive = select(run.c.run_image_id).where(run.c.until.is_(None))
-    place = distro.alias("place")
-    query = select(
-        func.count(func.distinct(func.coalesce(run_image.c.manifest_id, -run_image.c.id)))
-    ).outerjoin(manifest, manifest.c.id == run_image.c.manifest_id)
-    told = select(affected.c.id).where(affected.c.scope_id == place.c.scope_id).limit(1)
-    is_silent = and_(place.c.scope_id.is_not(None), told.scalar_subquery().is_(None))
-    query = (
-        join_kept(query)
-        .outerjoin(place, place.c.id == manifest.c.distro_id)
-        .where(or_(standing.c.set_id.is_(None), is_silent), run_image.c.id.in_(alive))
+    if unkept is None:
+        unkept = list_unkept(c)
+    found = set(unkept)
+    silent = set(c.scalars(_SILENT))
+    for batch in batches(sorted(one for one in found if one is not None)):
+        query = join_kept(select(manifest.c.id).select_from(manifest)).where(
+            manifest.c.id.in_(batch), standing.c.set_id.is_not(None)
+        )
+        is_told = or_(standing.c.scope_id.not_in(silent), manifest.c.distro_id.is_(None))
+        found -= set(c.scalars(query.where(is_told)))
+    number = len(found - {None}) + sum(one is None for one in unkept)
+    if not silent:
+        return number
+    runs = (
+        select(run.c.id)
+        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .where(run_image.c.manifest_id == standing_image.c.manifest_id, _ALIVE)
     )
-    return int(c.execute(query).scalar_one())
+    query = (
+        select(func.count())
+        .select_from(standing_image)
+        .join(manifest, manifest.c.id == standing_image.c.manifest_id)
+        # What is of no distribution is kept beside what is of one that is not understood.
+        .where(
+            standing_image.c.scope_id.in_(silent), manifest.c.distro_id.is_not(None), runs.exists()
+        )
+    )
+    return number + int(c.execute(query).scalar_one())
 
 
-def list_holding(
+_SILENT = select(scope.c.id).where(
+    scope.c.id.in_(select(distro.c.scope_id).where(distro.c.scope_id.is_not(None))),
+    ~select(affected.c.id).where(affected.c.scope_id == scope.c.id).exists(),
+)
+"""Releases of distributions of which no feed tells anything."""
+
+
+def list_idle(
     c: Connection, components: Mapping[int, BadComponent], *, limit: int
 ) -> dict[HoldingImage, set[int]]:
-    """Some images that hold any of these, each with those of them it was found by; at most ``limit``."""
+    """Some images that hold any of these and do not run, each with those of them it was found by."""
+    runs = (
+        select(run.c.id)
+        .join(run_image, run_image.c.id == run.c.run_image_id)
+        .where(run_image.c.manifest_id == manifest.c.id, _ALIVE)
+    )
     found: dict[HoldingImage, set[int]] = {}
     for one in components.values():
         if len(found) >= limit:
@@ -279,7 +357,8 @@ def list_holding(
                     package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
                 )
                 .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-                .where(package_chunk_member.c.package_version_id.in_(batch))
+                .where(package_chunk_member.c.package_version_id.in_(batch), ~runs.exists())
+                .distinct()
                 .limit(limit)
             )
             if one.scope not in LANGUAGES:

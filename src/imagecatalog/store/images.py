@@ -14,6 +14,7 @@ from imagecatalog.domain.contents import FileProblem
 from imagecatalog.domain.images import Descriptor
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
+from imagecatalog.store import standing_images
 from imagecatalog.store.builds import list_given_names
 from imagecatalog.store.chains import put_chains
 from imagecatalog.store.dialect import batches, insert_new, upsert
@@ -166,6 +167,7 @@ def put_images(
     )
     numbers = {digest: int(number) for digest, number in written}
     note_changes(c, rows, spreads=True)
+    standing_images.forget_images(c, numbers.values())
     put_labels(c, shelf, {numbers[facts.digest]: facts.labels for facts in images})
     return [numbers[facts.digest] for facts in images]
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
 
 from imagecatalog.domain.packages import Distro, Unknown
 from imagecatalog.domain.refs import Digest
+from imagecatalog.store import standing_images
 from imagecatalog.store.dialect import batches, insert_returning
 from imagecatalog.store.edges import forget_images, note_changes, note_images
 from imagecatalog.store.images import INDEX, UNREAD
@@ -256,6 +257,7 @@ def point_images(c: Connection, rows: Sequence[tuple[int, Told, int | None, int 
             )
             note_images(c, list(c.scalars(query)), spreads=True)
         c.execute(_POINT, values)
+        standing_images.forget_images(c, {number for number, *_ in rows})
 
 
 class Meant(Struct, frozen=True):
