@@ -26,7 +26,15 @@ from imagecatalog.formats.pod_dumps import read_dump
 from imagecatalog.formats.pods import PodPage, PodReader, UnreadPod
 from imagecatalog.sources.kube_server import ApiServer, Expired, KubeLimits
 
-__all__ = ["ClusterScan", "KubeLimits", "has_pods", "list_pods", "read_cluster", "read_dump"]
+__all__ = [
+    "ClusterScan",
+    "KubeLimits",
+    "has_pods",
+    "list_pods",
+    "list_running",
+    "read_cluster",
+    "read_dump",
+]
 
 PODS = "api/v1/pods"
 _NAMESPACES = "api/v1/namespaces"
@@ -62,6 +70,17 @@ def read_cluster(
     """
     with ApiServer(cluster, limits, sleep) as server:
         return list_pods(server, PodReader(team_keys), has_keys=bool(team_keys))
+
+
+def list_running(
+    cluster: ClusterSetting, *, team_keys: Sequence[str] = ()
+) -> list[RunningContainer]:
+    """As ``read_cluster``, for whom nothing but the whole will do: raises for a pod not understood too."""
+    seen = read_cluster(cluster, team_keys=team_keys)
+    for pod in seen.unread:
+        where = f"cluster {cluster.name}"
+        raise BadDocument(where, f"pod {pod.namespace}/{pod.name}: {pod.why[:500]}")
+    return seen.containers
 
 
 def has_pods(cluster: ClusterSetting) -> bool:
