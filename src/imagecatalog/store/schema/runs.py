@@ -31,7 +31,9 @@ cluster = Table(
     Column("last_scan", Moment, comment="the last scan that was whole"),
     Column("last_told", Moment, comment="when DebMonitor's feeder last told what runs in it"),
     Column("summed_up", Moment, comment="what ended by then has no names of pods any more"),
-    Column("forgotten", Moment, comment="when it was said to be no more; counts if no scan is later"),
+    Column(
+        "forgotten", Moment, comment="when it was said to be no more; counts if no scan is later"
+    ),
     comment="a Kubernetes cluster, or a host of containers",
 )
 
@@ -113,7 +115,7 @@ run = Table(
 _ALIVE = text("until IS NULL")
 _ENDED = text("until IS NOT NULL")
 
-# What runs now, by image: all that counting needs.
+# What runs now, by image: all that counting needs, and ``until``, without which SQLite takes another.
 Index(
     "ix_run_alive",
     run.c.run_image_id,
@@ -121,6 +123,7 @@ Index(
     run.c.workload_id,
     run.c.replicas,
     run.c.since,
+    run.c.until,
     sqlite_where=_ALIVE,
     postgresql_where=_ALIVE,
 )

@@ -214,7 +214,7 @@ def _index_runs() -> None:
     alive, ended = sa.text("until IS NULL"), sa.text("until IS NOT NULL")
     held = ["cluster_id", "workload_id", "replicas"]
     for name, columns, where in (
-        ("alive", ["run_image_id", *held, "since"], alive),
+        ("alive", ["run_image_id", *held, "since", "until"], alive),
         ("cluster_id_pod_name", ["cluster_id", "pod_name"], alive),
         ("ended", ["span", "until", "since", "run_image_id", *held], ended),
         ("cluster_id_until", ["cluster_id", "until"], None),
