@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from imagecatalog.config import ClairSetting, ClusterSetting, RegistrySetting, Settings
+from imagecatalog.config import ClairSetting, ClusterSetting, HostSetting, RegistrySetting, Settings
 from imagecatalog.errors import CatalogError, UsageError, hide_secrets
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
@@ -27,7 +27,7 @@ class Finding(Struct, frozen=True):
 
 
 def diagnose(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """The configuration, the database and what it knows, keyrings, registries, clusters, Clair."""
+    """The configuration, the database and what it knows, keyrings, and all that is to be asked."""
     yield Finding(
         "configuration", True, settings.config_file or "no file, flags and environment alone"
     )
@@ -38,6 +38,8 @@ def diagnose(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _try(f"registry {registry.url}", partial(_ask_registry, registry, settings))
     for cluster in settings.clusters:
         yield _try(f"cluster {cluster.name}", partial(_ask_cluster, cluster))
+    for host in settings.hosts:
+        yield _try(f"host {host.name}", partial(_ask_host, host))
     if settings.clair is not None:
         yield _try(f"clair {settings.clair.url}", partial(_ask_clair, settings.clair, now))
 
@@ -99,6 +101,13 @@ def _ask_cluster(cluster: ClusterSetting) -> str:
     from imagecatalog.sources.kube import has_pods
 
     return "answers and lists its pods" if has_pods(cluster) else "answers, and lists no pod"
+
+
+def _ask_host(host: HostSetting) -> str:
+    from imagecatalog.sources.docker_host import scan_host
+
+    scan = scan_host(host)
+    return f"answers, as {scan.kind}; {len(scan.containers):,} containers run"
 
 
 def _ask_clair(setting: ClairSetting, now: datetime) -> str:

@@ -17,7 +17,9 @@ from imagecatalog.errors import InvalidBody
 from imagecatalog.formats.scans import (
     CONTAINERS_LIMIT,
     Differences,
+    FailedScan,
     PlacedContainer,
+    PodName,
     Scan,
     ToldContainer,
     ToldPod,
@@ -34,7 +36,15 @@ _FAULTS_SOUGHT = 10_000
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FIELDS: dict[type[Struct], dict[str, FieldInfo]] = {
     shape: {field.name: field for field in msgspec.structs.fields(shape)}
-    for shape in (WholeScan, Differences, ToldPod, ToldContainer, PlacedContainer)
+    for shape in (
+        WholeScan,
+        Differences,
+        FailedScan,
+        ToldPod,
+        PodName,
+        ToldContainer,
+        PlacedContainer,
+    )
 }
 Fault = tuple[str, str]
 
@@ -55,7 +65,10 @@ def read_scan(body: bytes, *, now: datetime) -> Scan:
 
 def _judge_scan(scan: Scan, now: datetime) -> Iterator[Fault]:
     """What no shape tells."""
-    if isinstance(scan, WholeScan):
+    count = 0
+    if isinstance(scan, FailedScan):
+        yield from _judge_moments(scan.at, None, now)
+    elif isinstance(scan, WholeScan):
         yield from _judge_moments(scan.at, None, now)
         yield from _judge_images(scan.containers, "/containers")
         count = len(scan.containers)
@@ -110,13 +123,19 @@ def _judge_body(body: bytes, now: datetime) -> Iterator[Fault]:
     if not isinstance(told, dict):
         yield "", "is not a JSON object"
         return
-    shape = Differences if "base" in told or "pods" in told else WholeScan
-    yield from _judge_struct(told, shape, "")
+    yield from _judge_struct(told, _choose_shape(told), "")
     yield from _judge_moments(_moment(told.get("at")), _moment(told.get("base")), now)
     pods = told.get("pods")
     if isinstance(pods, list):
         named = [pod if isinstance(pod, dict) else {} for pod in pods]
         yield from _judge_pods([(pod.get("namespace"), pod.get("name")) for pod in named])
+
+
+def _choose_shape(told: dict[str, Any]) -> type[Struct]:
+    """What the body is meant to be."""
+    if "base" in told or "pods" in told:
+        return Differences
+    return FailedScan if "fault" in told and "containers" not in told else WholeScan
 
 
 def _moment(told: Any) -> datetime | None:

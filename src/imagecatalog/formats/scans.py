@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
 from typing import Annotated, Any, Literal
@@ -17,16 +18,18 @@ from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
 from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.errors import clean_text
 
 CONTAINERS_LIMIT = 500_000
 """Of one body."""
+_TEXT_LIMIT = 1024
 _STORABLE = r"^[^\x00\ud800-\udfff]*\Z"
 
 Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=_STORABLE)]
 Workload = Annotated[str, Meta(min_length=1, max_length=317, pattern=_STORABLE)]
 Image = Annotated[str, Meta(max_length=2048, pattern=_STORABLE)]
-Text = Annotated[str, Meta(max_length=1024, pattern=_STORABLE)]
+Text = Annotated[str, Meta(max_length=_TEXT_LIMIT, pattern=_STORABLE)]
 ClusterKind = Literal["kubernetes", "docker", "podman"]
 PodKey = tuple[str, str]
 """Namespace and name."""
@@ -64,6 +67,13 @@ class PlacedContainer(
         return self.namespace, self.pod_name
 
 
+class PodName(Struct, frozen=True, forbid_unknown_fields=True):
+    """A pod that is there, of which nothing else could be understood."""
+
+    namespace: Name
+    name: Name
+
+
 class ToldPod(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pod with all its containers; without any it is gone."""
 
@@ -77,6 +87,10 @@ class WholeScan(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 
     at: Moment
     containers: tuple[PlacedContainer, ...]
+    unread: tuple[PodName, ...] = ()
+    """Pods that count as they did before."""
+    fault: Text = ""
+    """What did not go well."""
     kind: ClusterKind = "kubernetes"
 
     def running(self) -> list[RunningContainer]:
@@ -96,6 +110,8 @@ class Differences(
     base: Moment
     """The moment of that scan."""
     pods: tuple[ToldPod, ...]
+    fault: Text = ""
+    """What did not go well."""
     kind: ClusterKind = "kubernetes"
 
     def running(self) -> dict[PodKey, list[RunningContainer]]:
@@ -109,9 +125,18 @@ class Differences(
         }
 
 
-Scan = WholeScan | Differences
+class FailedScan(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """That a cluster could not be scanned: nothing is known of what runs, and nothing ends."""
+
+    at: Moment
+    fault: Annotated[Text, Meta(min_length=1)]
+    kind: ClusterKind = "kubernetes"
+
+
+Scan = WholeScan | Differences | FailedScan
 _WHOLE = msgspec.json.Decoder(WholeScan)
 _DIFFERENCES = msgspec.json.Decoder(Differences)
+_FAILED = msgspec.json.Decoder(FailedScan)
 _ENCODER = msgspec.json.Encoder()
 _TOLD = ToldContainer.__struct_fields__
 
@@ -122,10 +147,11 @@ def _told(one: RunningContainer | ToldContainer) -> dict[str, Any]:
 
 def decode_scan(body: bytes) -> Scan:
     """The scan that a body tells of; raises msgspec's errors where it has not that shape."""
-    try:
+    with suppress(msgspec.ValidationError):
         return _WHOLE.decode(body)
-    except msgspec.ValidationError:
+    with suppress(msgspec.ValidationError):
         return _DIFFERENCES.decode(body)
+    return _FAILED.decode(body)
 
 
 def encode_scan(scan: Scan) -> bytes:
@@ -134,7 +160,12 @@ def encode_scan(scan: Scan) -> bytes:
 
 
 def tell_whole(
-    containers: Iterable[RunningContainer], *, at: datetime, kind: ClusterKind = "kubernetes"
+    containers: Iterable[RunningContainer],
+    *,
+    at: datetime,
+    unread: Iterable[PodKey] = (),
+    fault: str = "",
+    kind: ClusterKind = "kubernetes",
 ) -> WholeScan:
     """A whole scan: each container once, in an order that is the same whatever theirs was."""
     told = {
@@ -142,20 +173,33 @@ def tell_whole(
         for one in containers
     }
     placed = sorted(told, key=lambda one: (one.pod, astuple(one)))
-    return WholeScan(at=at.replace(microsecond=0), containers=tuple(placed), kind=kind)
+    return WholeScan(
+        at=at.replace(microsecond=0),
+        containers=tuple(placed),
+        unread=tuple(PodName(*pod) for pod in sorted(set(unread))),
+        fault=clean_text(fault)[:_TEXT_LIMIT],
+        kind=kind,
+    )
 
 
-def digest_pods(scan: WholeScan) -> dict[PodKey, bytes]:
-    """By pod what tells whether it is as it was."""
-    return {
-        key: hashlib.blake2b(_ENCODER.encode(pod), digest_size=16).digest()
-        for key, pod in _by_pod(scan)
-    }
+def tell_failure(fault: str, *, at: datetime, kind: ClusterKind = "kubernetes") -> FailedScan:
+    """That there is no scan, and why."""
+    said = clean_text(fault)[:_TEXT_LIMIT] or "it does not say why"
+    return FailedScan(at=at.replace(microsecond=0), fault=said, kind=kind)
+
+
+def digest_pods(scan: WholeScan, before: Mapping[PodKey, bytes] = {}) -> dict[PodKey, bytes]:
+    """By pod what tells whether it is as it was; those not understood are as they were before."""
+    unread = [(pod.namespace, pod.name) for pod in scan.unread]
+    found = {key: before.get(key, b"") for key in unread}
+    for key, pod in _by_pod(scan):
+        found[key] = hashlib.blake2b(_ENCODER.encode(pod), digest_size=16).digest()
+    return found
 
 
 def tell_differences(scan: WholeScan, base: datetime, known: Mapping[PodKey, bytes]) -> Differences:
     """The pods that are different from those of an earlier scan, of which the digests are known."""
-    now = digest_pods(scan)
+    now = digest_pods(scan, known)
     pods: dict[PodKey, tuple[ToldContainer, ...]] = dict.fromkeys(known.keys() - now.keys(), ())
     pods |= {
         key: tuple(ToldContainer(**_told(one)) for one in pod)
@@ -166,7 +210,7 @@ def tell_differences(scan: WholeScan, base: datetime, known: Mapping[PodKey, byt
         ToldPod(namespace=namespace, name=name, containers=containers)
         for (namespace, name), containers in sorted(pods.items())
     )
-    return Differences(at=scan.at, base=base, pods=tuple(told), kind=scan.kind)
+    return Differences(at=scan.at, base=base, pods=tuple(told), fault=scan.fault, kind=scan.kind)
 
 
 def _by_pod(scan: WholeScan) -> Iterator[tuple[PodKey, list[PlacedContainer]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -18,18 +18,18 @@ from typing import Protocol
 from msgspec import Struct
 
 from imagecatalog.domain.receipts import ScanReceipt
-from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import BaseNotHeld, BodyTooLarge, CatalogError, InvalidBody
 from imagecatalog.formats.scans import (
-    ClusterKind,
-    Scan,
+    Differences,
     WholeScan,
     encode_scan,
     tell_differences,
+    tell_failure,
     tell_whole,
 )
 from imagecatalog.jobs.agent_buffer import Base, Buffer
 from imagecatalog.jobs.report import plural
+from imagecatalog.sources.kube import ClusterScan, explain_unread
 
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
@@ -39,8 +39,7 @@ class Subject(Struct, frozen=True):
     """A cluster or host to scan."""
 
     name: str
-    kind: ClusterKind
-    scan: Callable[[], Iterable[RunningContainer]]
+    scan: Callable[[], ClusterScan]
     """All that runs in it; what it raises makes the scan none."""
 
 
@@ -163,18 +162,29 @@ class _Desk:
         self.is_well = False
         at, started = self._now(), time.monotonic()
         try:
-            scan = tell_whole(self._subject.scan(), at=at, kind=self._subject.kind)
+            seen = self._subject.scan()
         except CatalogError as error:
             self._complain(f"not scanned: {error.message}", error.hint)
+            self._tell_failure(error, at)
             return
+        fault = explain_unread(self.name, seen)
+        scan = tell_whole(
+            seen.containers,
+            at=at,
+            unread=[(pod.namespace, pod.name) for pod in seen.unread],
+            fault=fault.message if fault else "",
+            kind=seen.kind,
+        )
         seconds = time.monotonic() - started
         self._remark(f"scanned: {plural(len(scan.containers), 'container')} in {seconds:.1f} s")
-        self.is_well = True
+        for said in (*([fault.message] if fault else []), *seen.remarks):
+            self._complain(said)
+        self.is_well = fault is None
         try:
             dropped = self._buffer.put(scan)
         except OSError as problem:
             self._complain(f"cannot be kept in {self._buffer.folder}: {problem.strerror}")
-            self.is_well = self._tell_scan(scan)
+            self.is_well = self._tell_scan(scan) and self.is_well
             return
         if dropped:
             self._complain(f"dropped, as too much waits: {plural(dropped, 'older scan')}")
@@ -200,13 +210,15 @@ class _Desk:
     def _tell_scan(self, scan: WholeScan) -> bool:
         """Whether it need not be told again: the server took it, or never will."""
         base = self._buffer.base()
-        told: Scan = scan
+        before = base.digests() if base is not None else {}
+        told: WholeScan | Differences = scan
         if base is not None and base.at < scan.at:
-            told = tell_differences(scan, base.at, base.digests())
+            told = tell_differences(scan, base.at, before)
         try:
             try:
                 self._send(told)
             except BaseNotHeld:
+                before = {}
                 self._buffer.forget_base()
                 self._remark("the server has not what we told it: all is told anew")
                 self._send(scan)
@@ -222,10 +234,17 @@ class _Desk:
         except CatalogError as error:
             self._complain(f"not told: {error.message}", error.hint)
             return False
-        self._buffer.note_base(Base.of(scan))
+        self._buffer.note_base(Base.of(scan, before))
         return True
 
-    def _send(self, scan: Scan) -> None:
+    def _tell_failure(self, error: CatalogError, at: datetime) -> None:
+        """Have the server know why it hears of nothing; where it is away, that waits for nobody."""
+        try:
+            self._tell(self.name, encode_scan(tell_failure(error.message, at=at)))
+        except CatalogError as refused:
+            self._complain(f"the server does not know that: {refused.message}")
+
+    def _send(self, scan: WholeScan | Differences) -> None:
         body = encode_scan(scan)
         receipt = self._tell(self.name, body)
         what = "whole" if isinstance(scan, WholeScan) else plural(len(scan.pods), "changed pod")

@@ -11,7 +11,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -37,10 +37,10 @@ class Base(Struct, frozen=True):
     """Digest of each pod by namespace and name."""
 
     @classmethod
-    def of(cls, scan: WholeScan) -> Base:
-        """The base that a scan is for the next one."""
+    def of(cls, scan: WholeScan, before: Mapping[PodKey, bytes]) -> Base:
+        """The base that a scan is for the next one; ``before`` is what the server had."""
         pods: dict[str, dict[str, bytes]] = {}
-        for (namespace, name), digest in digest_pods(scan).items():
+        for (namespace, name), digest in digest_pods(scan, before).items():
             pods.setdefault(namespace, {})[name] = digest
         return cls(scan.at, pods)
 

@@ -10,14 +10,15 @@ from itertools import chain
 from pathlib import Path
 
 from imagecatalog.catalog import timeline
-from imagecatalog.config import ClusterSetting, Settings
-from imagecatalog.errors import BadDocument, CatalogError, DatabaseError, UsageError
+from imagecatalog.config import ClusterSetting, HostSetting, Settings
+from imagecatalog.errors import CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
 from imagecatalog.matching import succession, updates
 from imagecatalog.planning.following import follow_plans
 from imagecatalog.sources import kube
+from imagecatalog.sources.docker_host import scan_host
 from imagecatalog.sources.kube import ClusterScan
 from imagecatalog.store import health, known_pods
 from imagecatalog.store.engine import Catalog
@@ -33,7 +34,7 @@ def record(
     now: Callable[[], datetime],
     progress: Progress = say_nothing,
 ) -> Report:
-    """Scan every cluster of the settings, or take the dumps given instead.
+    """Scan every cluster and host of the settings, or take the dumps given instead.
 
     A scan that fails half-way changes nothing of what the catalog knows of that cluster.
     """
@@ -42,7 +43,8 @@ def record(
     if dumps:
         scans = {name: _dump_reader(path, keys) for name, path in dumps.items()}
     else:
-        scans = {setting.name: _cluster_reader(setting, keys) for setting in settings.clusters}
+        scans = {one.name: _cluster_reader(one, keys) for one in settings.clusters}
+        scans |= {one.name: _host_reader(one, keys) for one in settings.hosts}
     if not scans:
         raise UsageError(
             "there is no cluster to scan",
@@ -84,6 +86,10 @@ def _cluster_reader(setting: ClusterSetting, keys: tuple[str, ...]) -> Callable[
     return lambda: kube.read_cluster(setting, team_keys=keys)
 
 
+def _host_reader(setting: HostSetting, keys: tuple[str, ...]) -> Callable[[], ClusterScan]:
+    return lambda: scan_host(setting, team_keys=keys)
+
+
 def _scan(
     catalog: Catalog,
     name: str,
@@ -115,20 +121,8 @@ def take_scan(
         kept = known_pods.list_known(c, name, unread)
         running, new, ended = timeline.observe(c, name, chain(seen.containers, kept), at=at)
         detail = "; ".join((plural(running, "container"), *seen.remarks))
-        fault = _explain_unread(name, seen)
+        fault = kube.explain_unread(name, seen)
         seconds, error = time.monotonic() - started, fault.message if fault else None
         health.note_try(c, "cluster", name, at=at, seconds=seconds, error=error, detail=detail)
     failed = (Failure.of(f"cluster {name}", fault),) if fault else ()
     return Report((f"cluster {name}: {detail}, {new:,} new, {ended:,} ended",), failed)
-
-
-def _explain_unread(name: str, seen: ClusterScan) -> BadDocument | None:
-    """What is told of pods that stand as they were, for they could not be understood."""
-    if not seen.unread:
-        return None
-    first = seen.unread[0]
-    return BadDocument(
-        f"cluster {name}",
-        f"{plural(len(seen.unread), 'pod')} could not be understood and count as they did before:"
-        f" {first.namespace}/{first.name}: {first.why[:500]}",
-    )

@@ -47,7 +47,7 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
         jobs.append(
             Job("sync", timedelta(hours=1), lambda: sync(catalog, settings, [], now=utc_now))
         )
-    if settings.clusters:
+    if settings.clusters or settings.hosts:
         jobs.append(
             Job("record", timedelta(hours=1), lambda: record(catalog, settings, now=utc_now))
         )

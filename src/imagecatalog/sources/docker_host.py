@@ -15,10 +15,8 @@ from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from imagecatalog.config import HostSetting
-from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.errors import (
     AccessDenied,
     BadDocument,
@@ -36,6 +34,7 @@ from imagecatalog.formats.engine import (
     read_container,
 )
 from imagecatalog.sources.http import Http, Patience
+from imagecatalog.sources.kube import ClusterScan
 
 NEWEST = Version(1, 48)
 OLDEST = Version(1, 24)
@@ -52,16 +51,9 @@ _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 T = TypeVar("T")
 
 
-class HostScan(Struct, frozen=True):
-    """All that runs on a host."""
-
-    engine: Literal["docker", "podman"]
-    containers: list[RunningContainer]
-
-
 def scan_host(
     host: HostSetting, *, team_keys: Sequence[str] = (), patience: Patience = _PATIENCE
-) -> HostScan:
+) -> ClusterScan:
     """Every container that runs; the first of ``team_keys`` among its labels names its team.
 
     Raises ``SourceUnavailable`` or ``BadDocument`` where the list is not whole.
@@ -78,7 +70,7 @@ def scan_host(
                 name = engine.find_image_name(container.id) or name
             image = images.get(container.image_id, EngineImage())
             found.append(read_container(container, name, image, team_keys))
-        return HostScan(engine.kind, found)
+        return ClusterScan(found, kind=engine.kind)
 
 
 class _Engine:

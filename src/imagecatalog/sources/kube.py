@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
@@ -29,6 +30,7 @@ from imagecatalog.sources.kube_server import ApiServer, Expired, KubeLimits
 __all__ = [
     "ClusterScan",
     "KubeLimits",
+    "explain_unread",
     "has_pods",
     "list_pods",
     "list_running",
@@ -55,6 +57,20 @@ class ClusterScan(Struct, frozen=True):
     """From where a watch goes on."""
     remarks: tuple[str, ...] = ()
     """What could not be had, in sentences."""
+    kind: Literal["kubernetes", "docker", "podman"] = "kubernetes"
+
+
+def explain_unread(name: str, seen: ClusterScan) -> BadDocument | None:
+    """What is told of pods that stand as they were, for they could not be understood."""
+    if not seen.unread:
+        return None
+    first = seen.unread[0]
+    many = "1 pod" if len(seen.unread) == 1 else f"{len(seen.unread):,} pods"
+    return BadDocument(
+        f"cluster {name}",
+        f"{many} could not be understood and count as they did before:"
+        f" {first.namespace}/{first.name}: {first.why[:500]}",
+    )
 
 
 def read_cluster(
