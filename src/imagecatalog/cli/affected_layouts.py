@@ -9,7 +9,7 @@ from imagecatalog.cli.layouts import describe_places, say_next
 from imagecatalog.cli.lineage_layouts import say
 from imagecatalog.cli.render import Cell, Column, plural, wrap, write_table
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
-from imagecatalog.planning.finding_sentences import explain_suppression
+from imagecatalog.planning.finding_sentences import explain_reason, explain_suppression
 
 _SHOWN = 3
 _HIDDEN = 5
@@ -40,7 +40,9 @@ def show_exposure(found: Exposure) -> None:
         say(wrap("; ".join(part for part in about if part), 2))
     if found.packages:
         say()
-        write_table(_PACKAGES, [_package_row(one) for one in found.packages])
+        # Of a range that somebody asks about nobody says where it is fixed.
+        shown = _PACKAGES[:-1] if found.id.startswith("pkg:") else _PACKAGES
+        write_table(shown, [_package_row(one)[: len(shown)] for one in found.packages])
     if found.images:
         say()
         write_table(_IMAGES, [_image_row(one) for one in found.images])
@@ -58,6 +60,8 @@ def show_exposure(found: Exposure) -> None:
 
 
 def _headline(found: Exposure) -> str:
+    if found.id.startswith("pkg:"):
+        return _describe_holders(found)
     counting = [one for one in found.images if one.suppressed is None]
     running = sum(bool(one.running) for one in counting)
     containers = sum(place.containers for one in counting for place in one.running)
@@ -73,6 +77,18 @@ def _headline(found: Exposure) -> str:
         return f"{found.id} affects nothing that runs; {fix}"
     where = f"{plural(running, 'running image')} in {plural(containers, 'container')}"
     return f"{found.id} affects {where}; {fix}"
+
+
+def _describe_holders(found: Exposure) -> str:
+    """Who holds a range of versions, of which nobody says that there is a fix."""
+    running = sum(bool(one.running) for one in found.images)
+    if not found.images:
+        return f"No image is known to hold {found.id}"
+    if not running:
+        return f"Nothing that runs holds {found.id}"
+    holds = "holds" if running == 1 else "hold"
+    where = f"{plural(running, 'running image')} in {plural(found.containers, 'container')}"
+    return f"{where} {holds} {found.id}"
 
 
 def _describe_rating(found: Exposure) -> str:
@@ -101,16 +117,19 @@ def _show_doubts(found: Exposure) -> None:
     if found.more_images:
         say("\nand more images that do not run: see --limit")
     if found.unknown:
+        runs = "runs" if found.unknown == 1 else "run"
         say(
-            f"\nunknown: {plural(found.unknown, 'image')} that run, and whose packages are not known;"
+            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, and whose packages are not known;"
             " see imagecatalog outdated --status unknown"
         )
     if found.undetermined:
         say(f"\nundetermined by the tracker: {_some(found.undetermined)}")
+    for old in found.old_scores:
+        say(wrap(f"\ntoo old: {old}", 9))
 
 
 def _package_row(one: AffectedPackage) -> tuple[str | Cell, ...]:
-    fixed = one.fixed or f"no fix{f' ({one.reason})' if one.reason else ''}"
+    fixed = one.fixed or f"no fix{f' ({explain_reason(one.reason)})' if one.reason else ''}"
     return (one.package, one.source, one.release or "any", _some(one.versions), fixed)
 
 

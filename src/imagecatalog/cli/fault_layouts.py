@@ -36,10 +36,13 @@ def show_running_faults(found: RunningFaults) -> None:
     if found.suppressed:
         say(f"\nsuppressed wherever they are: {plural(found.suppressed, 'fault')}; see --all")
     if found.unknown:
+        runs = "runs" if found.unknown == 1 else "run"
         say(
-            f"\nunknown: {plural(found.unknown, 'image')} that run, and whose packages are not known;"
+            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, and whose packages are not known;"
             " see imagecatalog outdated --status unknown"
         )
+    for old in found.old_scores:
+        say(wrap(f"\ntoo old: {old}", 9))
     if found.items:
         say_next(f"affected {found.items[0].advisory}")
 

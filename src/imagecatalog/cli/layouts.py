@@ -198,14 +198,18 @@ def _doubt_of(status: Status) -> str:
 
 
 def _rests_on(health: Iterable[Health], now: datetime) -> str:
-    """How old the oldest facts behind an answer are."""
+    """How old the oldest facts behind an answer are, and of what there are none."""
+    health = list(health)
     parts = []
     for kind, word in (("cluster", "scanned"), ("feed", "feeds")):
         moments = [one.last_good for one in health if one.kind == kind]
         good = [moment for moment in moments if moment]
         if moments:
-            oldest = min(good) if len(good) == len(moments) else None
-            parts.append(f"{word} {format_ago(oldest, now)}")
+            never = [one.name for one in health if one.kind == kind and not one.last_good]
+            more = f" and {len(never) - 3} more" if len(never) > 3 else ""
+            parts.append(f"{word} {format_ago(min(good, default=None), now)}")
+            if good and never:
+                parts.append(f"never {', '.join(never[:3])}{more}")
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -351,7 +355,14 @@ def show_holders(items: Sequence[Holder], package: str, below: str | None) -> No
         Column("RUNNING", right=True),
     )
     rows = [
-        (i.image, i.digest[:19], i.version, f"{i.running:,}" if i.running else "-") for i in items
+        (
+            i.image,
+            i.digest[:19],
+            # of a source package's name its binary packages are listed
+            i.version if i.package == package else f"{i.package} {i.version}",
+            f"{i.running:,}" if i.running else "-",
+        )
+        for i in items
     ]
     write_table(columns, rows)
 

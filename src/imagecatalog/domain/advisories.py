@@ -106,7 +106,7 @@ class AffectedPackage(Struct, frozen=True, kw_only=True):
     """Why none is, where somebody says so."""
 
 
-class ExposedImage(Struct, frozen=True, kw_only=True):
+class ExposedImage(Struct, frozen=True, kw_only=True, gc=False):
     """An image that holds a bad package."""
 
     image: str
@@ -158,6 +158,8 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """Probability of being exploited within 30 days."""
     statements: tuple[FeedStatement, ...] = ()
     """What the feeds tell of it, of releases that nobody holds too."""
+    old_scores: tuple[str, ...] = ()
+    """Which of KEV and EPSS are too old to rest on, a sentence each."""
 
 
 class FixedIn(Struct, frozen=True, kw_only=True):
@@ -220,3 +222,5 @@ class RunningFaults(Struct, frozen=True, kw_only=True):
     items: tuple[RunningFault, ...]
     next: str | None
     """Cursor of the next page."""
+    old_scores: tuple[str, ...] = ()
+    """Which of KEV and EPSS are too old to rest on, a sentence each."""

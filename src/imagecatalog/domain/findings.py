@@ -109,5 +109,7 @@ class ImageFindings(Struct, frozen=True, kw_only=True):
     items: tuple[Finding, ...]
     unknown: tuple[str, ...] = ()
     """What of it is not known, a sentence each: silence is not clean."""
+    old_scores: tuple[str, ...] = ()
+    """Which of KEV and EPSS are too old to rest on, a sentence each."""
     next: str | None = None
     """Always null: the list is whole."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.packages import Package
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
 from imagecatalog.planning.fault_exposure import find_exposure
+from imagecatalog.planning.feed_ages import list_old_scores
 from imagecatalog.planning.subjects import BadRange, Release, Subject, find_bad, read_subject
 from imagecatalog.store import exposure, images, lookups, plans, runs
 from imagecatalog.store.engine import Connection
@@ -28,15 +31,16 @@ def affected(c: Connection, text: str, *, now: datetime, limit: int = USUAL_LIMI
     """
     subject = read_subject(c, text)
     if not text.startswith("pkg:"):
-        return find_exposure(c, subject, limit=limit, now=now)
-    found = _Search(c, subject)
+        found = find_exposure(c, subject, limit=limit, now=now)
+        return replace(found, old_scores=list_old_scores(c, now=now))
+    search = _Search(c, subject)
     alive: dict[int | None, list[int]] = {}
     for item in runs.list_alive(c):
         alive.setdefault(item.manifest_id, []).append(item.run_image_id)
     running = exposure.list_placed(c, [number for number in alive if number is not None])
-    hits = found.look_into(running)
-    idle = found.look_into(
-        [one for one in found.list_others(limit + 1 + len(running)) if one.id not in alive]
+    hits = search.look_into(running)
+    idle = search.look_into(
+        [one for one in search.list_others(limit + 1 + len(running)) if one.id not in alive]
     )
     more = len(idle) > limit
     idle = dict(list(idle.items())[:limit])
@@ -52,12 +56,12 @@ def affected(c: Connection, text: str, *, now: datetime, limit: int = USUAL_LIMI
         description=subject.description,
         severity=None,
         exploited=False,
-        packages=found.describe_packages(every.values()),
+        packages=search.describe_packages(every.values()),
         images=tuple(
             ExposedImage(
                 image=names.get(number, str(rows[number].digest)),
                 digest=str(rows[number].digest),
-                packages=found.name_packages(every[number]),
+                packages=search.name_packages(every[number]),
                 running=places.get(number, ()),
             )
             for number in order

@@ -20,6 +20,47 @@ STATE_WORDS = {
     "unknown": "unknown",
 }
 """Of states without a fix that is out."""
+_SHORT_WORDS = {
+    "fix-out": "fix out",
+    "no-fix": "no fix yet",
+    "undetermined": "unknown",
+    "unknown": "unknown",
+    "fixed": "fixed here",
+    "not-affected": "not affected",
+}
+_REASONS = {
+    "no-dsa": "minor: no notice of its own",
+    "postponed": "put off until another fix is due",
+    "point-release": "comes with the next point release",
+    "ignored": "ignored",
+    "end-of-life": "out of support",
+    "fix-not-named": "later versions are free of it, but no feed names the first of them",
+    "invalid-version": "a version that is none cannot be compared",
+    "invalid-range": "the feed names a version that is none",
+    "commits-only": "the feed names commits and no versions",
+    "no-versions": "the feed names no versions",
+}
+"""Of each reason for a state what it means."""
+
+
+def explain_reason(reason: str) -> str:
+    """Why no fix is out, or why nothing is known; a word of a later release as it is."""
+    return _REASONS.get(reason, reason)
+
+
+def name_state(one: Finding, scope: str = "") -> str:
+    """The state in a few words; ``scope`` is that of the image's distribution, if it is known."""
+    if one.suppressed is not None:
+        return "suppressed"
+    if one.state == "wont-fix":
+        return refuse_fix(scope)
+    return _SHORT_WORDS[one.state]
+
+
+def refuse_fix(scope: str) -> str:
+    """That a distribution will not fix it, by the distribution's name where that is known."""
+    os_id = scope.partition("/")[0]
+    return f"{os_id.capitalize()} will not fix it" if os_id else STATE_WORDS["wont-fix"]
 
 
 def describe_counts(counts: FindingCounts, *, is_whole: bool = True) -> str:
@@ -42,16 +83,16 @@ def describe_counts(counts: FindingCounts, *, is_whole: bool = True) -> str:
     return "; ".join(parts) if is_whole else f"{'; '.join(parts)}; not all of it is judged"
 
 
-def describe_state(one: Finding) -> str:
-    """What to do about a finding, or why nothing can be done."""
+def describe_state(one: Finding, scope: str = "") -> str:
+    """What to do about a finding, or why nothing can be done; ``scope`` as of ``name_state``."""
     if one.state == "fix-out":
         # Of dpkg's packages alone apt's word is known.
         missing = one.type == "deb" and one.candidate is None
         return f"install {one.fixed}{'; its apt sources do not offer it' if missing else ''}"
-    words = STATE_WORDS[one.state]
+    words = refuse_fix(scope) if one.state == "wont-fix" else STATE_WORDS[one.state]
     if one.state == "fixed" and one.fixed:
         return f"{words} since {one.fixed}"
-    return f"{words} ({one.reason})" if one.reason else words
+    return f"{words} ({explain_reason(one.reason)})" if one.reason else words
 
 
 def describe_suppression(one: Finding) -> str:
@@ -119,20 +160,36 @@ def describe_fixes(packages: Iterable[AffectedPackage], *, most: int = 3) -> str
 
 
 def describe_exposure(story: FaultStory) -> str:
-    """Where a fault runs, and whether a fix is out; without an end."""
+    """Where a fault runs, and whether a fix is out; without an end.
+
+    Of a range of versions that somebody asks about nobody says that there is a fix.
+    """
+    if story.exposure.id.startswith("pkg:"):
+        return _describe_range(story)
     fix = describe_fixes(story.exposure.packages)
     if story.containers:
-        where = (
-            f"Runs in {_plural(story.containers, 'container')}"
-            f" of {_plural(story.workloads, 'workload')}"
-            f" in {_plural(story.clusters, 'cluster')}"
-        )
-        return f"{where}; {fix}"
+        return f"{_say_where(story)}; {fix}"
     if not story.exposure.images:
         return "No image is known to be affected"
     if any(one.running for one in story.suppressed):
         return f"It counts in nothing that runs: it is suppressed there; {fix}"
     return f"Nothing that runs is known to be affected; {fix}"
+
+
+def _describe_range(story: FaultStory) -> str:
+    if story.containers:
+        return _say_where(story)
+    if story.exposure.images:
+        return "Nothing that runs is known to hold such a version"
+    return "No image is known to hold such a version"
+
+
+def _say_where(story: FaultStory) -> str:
+    return (
+        f"Runs in {_plural(story.containers, 'container')}"
+        f" of {_plural(story.workloads, 'workload')}"
+        f" in {_plural(story.clusters, 'cluster')}"
+    )
 
 
 def _plural(number: int, one: str) -> str:

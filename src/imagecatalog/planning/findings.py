@@ -16,7 +16,7 @@ from imagecatalog.domain.findings import (
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.ancestry import package_origins
-from imagecatalog.planning.feed_ages import list_old_feeds
+from imagecatalog.planning.feed_ages import list_old_feeds, list_old_scores
 from imagecatalog.store import held_findings, images, lookups, packages, updates, waiting
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.held_findings import FaultFacts, HeldFinding
@@ -61,6 +61,7 @@ def image_findings(
         counts=count(found),
         items=(*found, *settled),
         unknown=find_doubts(c, row, scope, scope_id, now=now),
+        old_scores=list_old_scores(c, now=now),
     )
 
 

@@ -13,6 +13,7 @@ from imagecatalog.domain.advisories import FixedIn, RunningFault, RunningFaults
 from imagecatalog.domain.findings import SEVERITIES, STATE_ORDER, Severity, State
 from imagecatalog.errors import BadName
 from imagecatalog.matching.suppress import Held, suppressions_of
+from imagecatalog.planning.feed_ages import list_old_scores
 from imagecatalog.planning.holding import Holding
 from imagecatalog.store import exposed, findings, held_findings, running_faults, suppressions
 from imagecatalog.store.engine import Connection
@@ -139,6 +140,7 @@ def list_running_faults(
         total=len(listed),
         items=_describe(c, shown, due),
         next=make_cursor(*shown[-1].key) if more and shown else None,
+        old_scores=list_old_scores(c, now=now),
     )
 
 

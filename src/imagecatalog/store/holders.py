@@ -56,15 +56,18 @@ def list_holders(
 ) -> Page[Holder]:
     """The images that hold a binary package, the oldest version first.
 
+    Of a name that is a source package's alone those that hold any of its binary packages.
     ``below`` keeps versions that sort before it in the package's own ecosystem, ``kind`` those of
     packages of that type. Raises BadName if
     it is none of Debian's.
     """
     place = read_cursor(after, tuple[bytes, int, int, int, int])
+    binary = c.scalar(select(package_version.c.id).where(package_version.c.name == name).limit(1))
+    named = package_version.c.source if binary is None else package_version.c.name
     query = (
-        select(*_ORDER, manifest.c.digest, package_version.c.version)
+        select(*_ORDER, manifest.c.digest, package_version.c.name, package_version.c.version)
         .select_from(_holding())
-        .where(package_version.c.name == name)
+        .where(named == name)
         .order_by(*_ORDER)
     )
     if below is not None:
@@ -85,11 +88,11 @@ def list_holders(
         Holder(
             image=names.get(number, str(digest)),
             digest=str(digest),
-            package=name,
+            package=package,
             version=version,
             running=running.get(number, 0),
         )
-        for *_, number, digest, version in rows
+        for *_, number, digest, package, version in rows
     )
     return Page(items, make_cursor(*rows[-1][:5]) if more else None)
 

@@ -271,7 +271,11 @@ def test_affected_leads_from_a_package_to_what_runs(capsys: pytest.CaptureFixtur
     )
     assert main(["affected", "pkg:deb/debian/openssl@<9"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith(f"pkg:deb/debian/openssl@<9 affects {running} running images in ")
+    headline = printed.out.partition("\n")[0]
+    assert headline.startswith(f"{running} running images in ")
+    assert headline.endswith(" hold pkg:deb/debian/openssl@<9")
+    assert "fix" not in printed.out, "nobody said that there is one"
+    assert "FIXED IN" not in printed.out
     assert printed.err == "\nnext: imagecatalog plan --for 'pkg:deb/debian/openssl@<9'\n"
     assert main(["affected", "pkg:deb/debian/openssl", "--exit-code"]) == 10
     assert main(["affected", "pkg:deb/debian/openssl@<0", "--exit-code"]) == 0

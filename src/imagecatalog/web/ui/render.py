@@ -22,7 +22,9 @@ from imagecatalog.planning.finding_sentences import (
     describe_running_faults,
     describe_state,
     describe_suppression,
+    explain_reason,
     explain_suppression,
+    refuse_fix,
 )
 from imagecatalog.planning.opinion_sentences import (
     describe_opinion,
@@ -215,6 +217,8 @@ environment.globals |= {
     "describe_opinion": describe_opinion,
     "describe_ours": describe_ours,
     "describe_state": describe_state,
+    "explain_reason": explain_reason,
+    "refuse_fix": refuse_fix,
     "describe_suppression": describe_suppression,
     "describe_theirs": describe_theirs,
     "evidence_names": EVIDENCE_NAMES,
