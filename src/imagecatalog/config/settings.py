@@ -33,7 +33,7 @@ MOST_DAYS = 3650
 
 UNIX_PEER = "unix"
 """Written instead of an address: whoever comes through a Unix socket."""
-_SECRET = re.compile(r"[!-~]{16,500}")
+_SECRET = re.compile(r"[!-+\--~]{16,500}")
 
 
 def _read_secret(text: str, where: str) -> str:
@@ -112,7 +112,7 @@ class HooksSetting(Struct, frozen=True, forbid_unknown_fields=True):
         if not _SECRET.fullmatch(text):
             raise ConfigError(
                 f"{where} is no secret that a header can hold",
-                hint="write 16 to 500 letters, digits and signs without a space, as"
+                hint="write 16 to 500 letters, digits and signs, no space and no comma, as"
                 " `openssl rand -hex 32` makes them",
             )
         return text

@@ -99,10 +99,12 @@ def create_asgi_app(
     catalog: Catalog | None = None,
     *,
     clock: Callable[[], datetime] | None = None,
+    wake: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application for an ASGI server.
 
-    ``catalog`` is opened from the settings when left out, and stays the caller's to close when not.
+    ``catalog`` is opened from the settings when left out, and stays the caller's to close when not;
+    ``wake`` is called when there is work for the jobs that need not wait.
     """
     settings = settings or load_settings({}, os.environ)
     app = FastAPI(
@@ -114,7 +116,7 @@ def create_asgi_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.service = Service(settings, catalog, **({"clock": clock} if clock else {}))
+    app.state.service = Service(settings, catalog, **({"clock": clock} if clock else {}), wake=wake)
     app.add_middleware(HeadAndHeaders)
     app.add_exception_handler(CatalogError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_faults)

@@ -31,9 +31,14 @@ class Service:
         catalog: Catalog | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self.wake = wake
+        """Have the jobs of this process, if there are any, look for what was asked of them."""
+        self.told: set[str] = set()
+        """What the log has said already, and need not say again."""
         self._catalog = catalog
         self._lock = threading.Lock()
         self._writing = threading.Lock()
