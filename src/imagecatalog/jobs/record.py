@@ -20,7 +20,7 @@ from imagecatalog.planning.following import follow_plans
 from imagecatalog.sources import kube
 from imagecatalog.sources.docker_host import scan_host
 from imagecatalog.sources.kube import ClusterScan
-from imagecatalog.store import health, known_pods
+from imagecatalog.store import health, known_pods, pushed
 from imagecatalog.store.engine import Catalog
 
 _SIDE_BY_SIDE = 8
@@ -59,13 +59,24 @@ def record(
             for done, future in enumerate(as_completed(waiting), 1):
                 report += future.result()
                 progress(f"scanned {waiting[future]}", done, len(waiting))
+    return report + judge_runs(catalog, settings, now=now(), progress=progress)
+
+
+def judge_runs(
+    catalog: Catalog, settings: Settings, *, now: datetime, progress: Progress = say_nothing
+) -> Report:
+    """Judge what runs, after it was recorded."""
+    with catalog.read() as c:
+        told = pushed.last_pushed(c)
     settle_lineage(catalog)
     judge_findings(catalog, settings, progress=progress)
     with catalog.write() as c:
         updates.judge(c)
         succession.judge(c, settings.lines)
-        closed = follow_plans(c, settings.lines, now=now())
-    return report + Report((f"{plural(closed, 'plan')} closed",)) if closed else report
+        closed = follow_plans(c, settings.lines, now=now)
+        if told is not None:
+            pushed.forget_pushed(c, told)
+    return Report((f"{plural(closed, 'plan')} closed",) if closed else ())
 
 
 def _dump_reader(path: Path, keys: tuple[str, ...]) -> Callable[[], ClusterScan]:

@@ -14,11 +14,11 @@ from imagecatalog.config import Settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.jobs.clair import has_notices
 from imagecatalog.jobs.matching import has_waiting, judge_findings
-from imagecatalog.jobs.record import record
+from imagecatalog.jobs.record import judge_runs, record
 from imagecatalog.jobs.refresh import list_feeds, refresh
 from imagecatalog.jobs.report import Report
 from imagecatalog.jobs.sync import sync
-from imagecatalog.store import health
+from imagecatalog.store import health, pushed
 from imagecatalog.store.engine import Catalog
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
             "judge",
             timedelta(hours=1),
             lambda: _judge(catalog, settings),
-            lambda: has_waiting(catalog),
+            lambda: has_waiting(catalog) or _has_pushed(catalog),
         )
     )
     feeds = list_feeds(settings)
@@ -82,9 +82,16 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
 
 
 def _judge(catalog: Catalog, settings: Settings) -> Report:
-    """What was registered since the last job is judged without waiting for the next."""
+    """What was registered or told since the last job is judged without waiting for the next."""
+    if _has_pushed(catalog):
+        return judge_runs(catalog, settings, now=utc_now())
     judge_findings(catalog, settings)
     return Report()
+
+
+def _has_pushed(catalog: Catalog) -> bool:
+    with catalog.read() as c:
+        return pushed.last_pushed(c) is not None
 
 
 class Scheduler:

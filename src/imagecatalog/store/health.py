@@ -28,11 +28,13 @@ def note_try(
     good_for: timedelta | None = None,
     address: str | None = None,
     in_part: bool = False,
+    seen: datetime | None = None,
 ) -> None:
     """Write how a try went; a failed one leaves the last good moment and its counts standing.
 
     ``good_for`` is how long what a feed told counts before it is too old; None: for ever. With
-    ``in_part`` the rest of what failed went well, and that counts.
+    ``in_part`` the rest of what failed went well, and that counts. ``seen`` is of when what was told
+    is, where that is not the try's own moment.
     """
     row: dict[str, object] = {
         "kind": kind,
@@ -43,7 +45,7 @@ def note_try(
     }
     if error is None or in_part:
         good_until = None if good_for is None else at + good_for
-        row |= {"last_good": at, "detail": detail, "good_until": good_until, "address": address}
+        row |= {"last_good": seen or at, "detail": detail, "good_until": good_until, "address": address}
     upsert(c, health, [row])
 
 

@@ -31,6 +31,7 @@ cluster = Table(
     Column("last_scan", Moment, comment="the last scan that was whole"),
     Column("last_told", Moment, comment="when DebMonitor's feeder last told what runs in it"),
     Column("summed_up", Moment, comment="what ended by then has no names of pods any more"),
+    Column("pushed", Moment, comment="when a scan was told that no job looked at yet; null: none"),
     Column(
         "forgotten", Moment, comment="when it was said to be no more; counts if no scan is later"
     ),

@@ -56,6 +56,15 @@ def _extend_clusters() -> None:
     op.add_column(
         "cluster",
         sa.Column(
+            "pushed",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when a scan was told that no job looked at yet; null: none",
+        ),
+    )
+    op.add_column(
+        "cluster",
+        sa.Column(
             "forgotten",
             sa.BigInteger(),
             nullable=True,
