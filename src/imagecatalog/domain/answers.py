@@ -51,7 +51,7 @@ class Update(Struct, frozen=True, kw_only=True):
     """Those of the advisories that do not count in this image."""
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, kw_only=True, gc=False):
     """Where an image runs: one workload."""
 
     cluster: str

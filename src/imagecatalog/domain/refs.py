@@ -35,6 +35,7 @@ _ALGORITHMS = (
     _Algorithm(4, "sha384", 48),
 )
 _BY_NAME = {algorithm.name: algorithm for algorithm in _ALGORITHMS}
+_SHA256 = bytes([_BY_NAME["sha256"].number])
 _BY_NUMBER = {algorithm.number: algorithm for algorithm in _ALGORITHMS}
 _VERIFIABLE = frozenset({"sha256", "sha384", "sha512"})
 
@@ -148,6 +149,13 @@ class Digest(str):
         if known is None:
             return b"\0" + self.encode()
         return bytes([known.number]) + bytes.fromhex(self.encoded)
+
+
+def unpack_text(packed: bytes) -> str:
+    """The text of the digest that ``packed`` wrote; raises ``BadName`` as ``Digest.unpack`` does."""
+    if packed[:1] == _SHA256 and len(packed) == 33:  # by the thousand in one answer
+        return "sha256:" + packed[1:].hex()
+    return str(Digest.unpack(packed))
 
 
 class Platform(Struct, frozen=True):

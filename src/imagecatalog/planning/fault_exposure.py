@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
 from imagecatalog.domain.findings import SEVERITIES, Suppression
 from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.matching.suppress import Held, suppressions_of
 from imagecatalog.planning.subjects import Subject
-from imagecatalog.store import exposed, held_findings, images, lookups, suppressions
+from imagecatalog.store import exposed, held_findings, suppressions
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.exposed import BadComponent
+from imagecatalog.store.exposed import BadComponent, IdleImage
+from imagecatalog.store.images import best_names
 
 
 def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime) -> Exposure:
@@ -28,12 +31,11 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
     unkept = exposed.list_unkept(c)
     running = exposed.list_running(c, bad, unkept)
     others = exposed.list_idle(c, bad, limit=limit + 1) if limit else {}
-    idle = {one.id: tuple(sorted(held)) for one, held in others.items()}
-    more = len(idle) > limit
-    idle = dict(list(idle.items())[:limit])
-    every = {one.id: one.components for one in running} | idle
-    why = suppress(c, every, bad, faults, now)
-    packages = _Names(bad)
+    idle = {one: tuple(sorted(held)) for one, held in list(others.items())[:limit]}
+    every = running.components | {one.id: held for one, held in idle.items()}
+    images = running.images | _describe_idle(c, idle, bad)
+    for number, why in suppress(c, every, bad, faults, now).items():
+        images[number] = replace(images[number], suppressed=why)
     facts = held_findings.list_facts(c, faults).values()
     return Exposure(
         id=subject.id,
@@ -43,22 +45,12 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         exploited=any(one.is_exploited for one in facts),
         due=min((one.due for one in facts if one.due), default=None),
         epss=max((one.epss for one in facts if one.epss is not None), default=None),
-        packages=_describe(bad.values(), {number for held in every.values() for number in held}),
-        images=(
-            *(
-                ExposedImage(
-                    image=one.name,
-                    digest=str(one.digest),
-                    packages=packages.of(one.components),
-                    running=one.places,
-                    suppressed=why.get(one.id),
-                )
-                for one in running
-            ),
-            *_describe_idle(c, idle, packages, why),
+        packages=_describe(
+            bad.values(), {number for held in set(every.values()) for number in held}
         ),
-        containers=sum(one.containers for one in running),
-        more_images=more,
+        images=tuple(images.values()),
+        containers=running.containers,
+        more_images=len(others) > limit,
         unknown=exposed.count_unknown(c, unkept),
         undetermined=subject.undetermined + invalid,
         statements=held_findings.list_statements(c, faults),
@@ -71,40 +63,19 @@ def _worst(c: Connection, bad: Iterable[BadComponent], faults: Collection[int]) 
     return found or held_findings.rate(c, faults)
 
 
-class _Names:
-    """Names of the bad packages of images; most images hold the same ones."""
-
-    def __init__(self, bad: Mapping[int, BadComponent]) -> None:
-        self._bad = bad
-        self._known: dict[tuple[int, ...], tuple[str, ...]] = {}
-
-    def of(self, components: tuple[int, ...]) -> tuple[str, ...]:
-        """Name and version of each, by name."""
-        if components not in self._known:
-            named = (self._bad[number].packages for number in components)
-            self._known[components] = tuple(
-                sorted({f"{name} {version}" for many in named for _, name, version in many})
-            )
-        return self._known[components]
-
-
 def _describe_idle(
-    c: Connection,
-    idle: Mapping[int, tuple[int, ...]],
-    packages: _Names,
-    why: Mapping[int, Suppression],
-) -> Iterator[ExposedImage]:
-    rows = lookups.list_images(c, idle)
-    names = images.best_names(c, idle)
-    for number, held in idle.items():
-        digest = str(rows[number].digest)
-        yield ExposedImage(
-            image=names.get(number, digest),
-            digest=digest,
-            packages=packages.of(held),
+    c: Connection, idle: Mapping[IdleImage, tuple[int, ...]], bad: Mapping[int, BadComponent]
+) -> dict[int, ExposedImage]:
+    names = best_names(c, {one.id for one in idle})
+    return {
+        one.id: ExposedImage(
+            image=names.get(one.id, str(one.digest)),
+            digest=str(one.digest),
+            packages=exposed.name_packages(bad, held),
             running=(),
-            suppressed=why.get(number),
         )
+        for one, held in idle.items()
+    }
 
 
 def suppress(

@@ -21,9 +21,10 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from imagecatalog.domain.advisories import ExposedImage
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.findings import State
-from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.refs import Digest, unpack_text
 from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.store.affected import is_named
 from imagecatalog.store.dialect import BATCH, batches
@@ -72,12 +73,11 @@ class BadComponent(Struct, frozen=True):
     """Number, name and version of each package version of it, by name."""
 
 
-class HoldingImage(Struct, frozen=True):
-    """An image with its packages; ``scope_id`` is that of its distribution."""
+class IdleImage(Struct, frozen=True):
+    """An image that does not run."""
 
     id: int
-    set_id: int
-    scope_id: int | None
+    digest: Digest
 
 
 def find_faults(c: Connection, name: str) -> list[int]:
@@ -202,51 +202,58 @@ _UNKEPT = _place(
 ).group_by(standing.c.scope_id, standing.c.set_id)
 
 
-class RunningImage(Struct, frozen=True, gc=False):
-    """An image that runs and holds bad components, with where it does."""
+class Running(Struct, frozen=True):
+    """The images that run and hold bad components: those with most containers first."""
 
-    id: int
-    digest: Digest
-    name: str
-    """By which most of its containers run it."""
-    components: tuple[int, ...]
-    places: tuple[Place, ...]
+    images: dict[int, ExposedImage]
+    """By number; why a fault does not count in one is not told."""
+    components: dict[int, tuple[int, ...]]
+    """The bad ones of each."""
     containers: int
+    """That run any of them."""
 
 
 def list_running(
-    c: Connection, components: Collection[int], unkept: Collection[int | None]
-) -> list[RunningImage]:
-    """The images that run and hold any of these: those with most containers first.
-
-    ``unkept`` are those of ``list_unkept``.
-    """
-    holds = _list_standing(c, components)
+    c: Connection, components: Mapping[int, BadComponent], unkept: Collection[int | None]
+) -> Running:
+    """The images that run and hold any of these; ``unkept`` are those of ``list_unkept``."""
+    holds = _list_standing(c, components.keys())
     if not holds:
-        return []
+        return Running({}, {}, 0)
     clusters = dict(c.execute(select(cluster.c.id, cluster.c.name)).all())
-    seen: dict[int, RunningImage] = {}
+    names = {held: name_packages(components, held) for held in set(holds.values())}
+    packages = {pair: names[held] for pair, held in holds.items()}
+    found: dict[int, ExposedImage] = {}
+    held = {}
+    counts: dict[int, int] = {}
     more: dict[int, list[tuple[str, Place]]] = {}
+    # There may be thousands, nearly all of which run in one place.
     for number, digest, scope_id, set_id, image, where, namespace, owner, many in _list_rows(
-        c, components, unkept
+        c, components.keys(), unkept
     ):
         place = Place(cluster=clusters[where], namespace=namespace, workload=owner, containers=many)
-        if number not in seen:  # nearly always, and there may be thousands
-            held = holds[scope_id, set_id]
-            seen[number] = RunningImage(
-                number, Digest.unpack(bytes(digest)), image, held, (place,), many
-            )
-        else:
-            one = seen[number]
-            more.setdefault(number, [(one.name, one.places[0])]).append((image, place))
-    for number, places in more.items():
-        seen[number] = replace(
-            seen[number],
-            name=_usual_name(places),
-            places=join_places(place for _, place in places),
-            containers=sum(place.containers for _, place in places),
+        if number in found:
+            first = [(found[number].image, found[number].running[0])]
+            more.setdefault(number, first).append((image, place))
+            counts[number] += many
+            continue
+        pair = scope_id, set_id
+        held[number] = holds[pair]
+        counts[number] = many
+        found[number] = ExposedImage(
+            image=image, digest=unpack_text(digest), packages=packages[pair], running=(place,)
         )
-    return sorted(seen.values(), key=lambda one: (-one.containers, one.id))
+    for number, places in more.items():
+        joined = join_places(place for _, place in places)
+        found[number] = replace(found[number], image=_usual_name(places), running=joined)
+    order = sorted((-count, number) for number, count in counts.items())
+    return Running({number: found[number] for _, number in order}, held, sum(counts.values()))
+
+
+def name_packages(components: Mapping[int, BadComponent], held: Iterable[int]) -> tuple[str, ...]:
+    """Name and version of each package of some of the components, by name."""
+    packages = (components[number].packages for number in held)
+    return tuple(sorted({f"{name} {version}" for many in packages for _, name, version in many}))
 
 
 def _list_rows(
@@ -255,9 +262,9 @@ def _list_rows(
     known = [one for one in unkept if one is not None]
     rows: list[Any] = []
     for batch in batches(sorted(components)):
-        rows += c.execute(_KEPT, {"components": batch})
+        rows += c.execute(_KEPT, {"components": batch}).all()
         for images in batches(sorted(known)):
-            rows += c.execute(_UNKEPT, {"components": batch, "images": images})
+            rows += c.execute(_UNKEPT, {"components": batch, "images": images}).all()
     # An image that holds components of several batches is there several times.
     return rows if len(components) <= BATCH else dict.fromkeys(map(tuple, rows))
 
@@ -274,7 +281,7 @@ def _list_standing(c: Connection, components: Collection[int]) -> dict[_Pair, tu
     places: dict[_Pair, list[int]] = {}
     for batch in batches(sorted(components)):
         query = select(standing_component).where(standing_component.c.component_id.in_(batch))
-        for number, scope_id, set_id in c.execute(query):
+        for number, scope_id, set_id in c.execute(query).all():
             places.setdefault((scope_id, set_id), []).append(number)
     return {key: tuple(numbers) for key, numbers in places.items()}
 
@@ -336,21 +343,21 @@ _SILENT = select(scope.c.id).where(
 
 def list_idle(
     c: Connection, components: Mapping[int, BadComponent], *, limit: int
-) -> dict[HoldingImage, set[int]]:
+) -> dict[IdleImage, set[int]]:
     """Some images that hold any of these and do not run, each with those of them it was found by."""
     runs = (
         select(run.c.id)
         .join(run_image, run_image.c.id == run.c.run_image_id)
         .where(run_image.c.manifest_id == manifest.c.id, _ALIVE)
     )
-    found: dict[HoldingImage, set[int]] = {}
+    found: dict[IdleImage, set[int]] = {}
     for one in components.values():
         if len(found) >= limit:
             break
         numbers = [number for number, *_ in one.packages]
         for batch in batches(numbers):
             query = (
-                select(manifest.c.id, manifest.c.set_id, distro.c.scope_id)
+                select(manifest.c.id, manifest.c.digest)
                 .join(package_set_chunk, package_set_chunk.c.set_id == manifest.c.set_id)
                 .join(
                     package_chunk_member,
@@ -363,6 +370,6 @@ def list_idle(
             )
             if one.scope not in LANGUAGES:
                 query = query.where(distro.c.scope_id == one.scope_id)
-            for number, set_id, scope_id in c.execute(query):
-                found.setdefault(HoldingImage(number, set_id, scope_id), set()).add(one.id)
+            for row in c.execute(query).all():
+                found.setdefault(IdleImage(*row), set()).add(one.id)
     return found
