@@ -215,7 +215,8 @@ def _list_teams(server: ApiServer, reader: PodReader) -> tuple[dict[str, str], t
     for _ in range(server.limits.pages):
         params = {"limit": str(server.limits.page)} | ({"continue": token} if token else {})
         try:
-            body = server.read(_NAMESPACES, params, attempts=server.limits.attempts)
+            attempts = server.limits.attempts_within if token else server.limits.attempts
+            body = server.read(_NAMESPACES, params, attempts=attempts)
         except (AccessDenied, Missing):
             if token:
                 raise

@@ -117,7 +117,8 @@ class ApiServer:
     def read(self, path: str, params: Mapping[str, str], *, attempts: int) -> bytearray:
         """The whole answer, asked for again while that may help.
 
-        Raises ``Expired`` (410), ``TooLarge``, ``TooSlow``, and ``SourceUnavailable`` for the rest.
+        Who was given a page may have the next one: a server that has just started does not know its
+        rights yet, and a refusal is then no last word. Raises ``Expired`` (410), ``TooLarge``, ``TooSlow``, and ``SourceUnavailable`` for the rest.
         """
         for attempt in range(1, attempts):
             try:
@@ -155,7 +156,7 @@ class ApiServer:
             with self._faults():
                 response = self._access.client.send(request, stream=True)
                 try:
-                    self._check(response)
+                    self._check(response, may_change=(401, 403) if "continue" in params else ())
                     return self._unpack(response)
                 finally:
                     response.close()
@@ -195,12 +196,12 @@ class ApiServer:
         except LightkubeError as problem:
             raise AccessDenied(f"{self.where}: {problem}") from None
 
-    def _check(self, response: httpx2.Response) -> None:
+    def _check(self, response: httpx2.Response, may_change: tuple[int, ...] = ()) -> None:
         if response.status_code == 410:
             raise Expired
         if response.status_code != 200:
             fault = _refusal(self._cluster, response, bytes(self._unpack(response)))
-            raise _Transient(fault) if response.status_code in _TRANSIENT else fault
+            raise _Transient(fault) if response.status_code in (*_TRANSIENT, *may_change) else fault
 
     def _unpack(self, response: httpx2.Response) -> bytearray:
         """The body, never more than a page of it in memory."""

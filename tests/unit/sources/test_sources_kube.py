@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
 import gzip
-import ipaddress
 import json
 import ssl
 import threading
@@ -18,10 +16,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from imagecatalog.config import ClusterSetting
 from imagecatalog.errors import (
@@ -35,6 +29,7 @@ from imagecatalog.errors import (
     TooSlow,
 )
 from imagecatalog.sources.kube import ClusterScan, KubeLimits, has_pods, read_cluster
+from private_authority import Authority
 
 Answer = Callable[["Handler", dict[str, str]], None]
 
@@ -301,6 +296,16 @@ def test_a_refused_list_says_which_right_is_missing(server: Server) -> None:
     assert len(server.asked) == 1
 
 
+def test_who_was_given_a_page_is_refused_the_next_only_after_some_patience(server: Server) -> None:
+    """A server that has just started refuses all, until it has read whose rights are which."""
+    server.answer(page("a", following="t"), status(403, "not yet"), status(401), page("b"))
+    assert names(server.cluster()) == ["a", "b"]
+
+    server.answer(page("a", following="t"), status(403, "no more"))
+    with pytest.raises(AccessDenied, match="no more"):
+        names(server.cluster(), attempts_within=2)
+
+
 def test_refused_credentials_name_the_kubeconfig(server: Server) -> None:
     server.answer(status(401, "Unauthorized"))
     cluster = server.cluster({"token": "hush"})
@@ -413,8 +418,7 @@ def test_bodies_that_are_too_slow_or_too_large_or_wrong(server: Server) -> None:
         b"HTTP/1.1 200 OK\r\nX-Much: ",
         b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
         # a gzip file whose name has no end
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nContent-Encoding: gzip\r\n\r\n"
-        b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\x03",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\x03",
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100000\r\n\r\n",
     ],
 )
@@ -554,43 +558,6 @@ def test_a_token_file_beside_the_kubeconfig(server: Server, tmp_path: Path) -> N
 
     with pytest.raises(AccessDenied, match="absent not found"):
         names(server.cluster({"tokenFile": "absent"}))
-
-
-class Authority:
-    """A private certificate authority and what it signs, as PEM files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "private authority")])
-        self.file = self._sign("ca", self._name, self._key, ca=True)[0]
-
-    def issue(self, name: str) -> tuple[str, str]:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return self._sign(name, subject, ec.generate_private_key(ec.SECP256R1()), ca=False)
-
-    def _sign(
-        self, name: str, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool
-    ) -> tuple[str, str]:
-        now = dt.datetime.now(dt.UTC)
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        certificate, secret = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        certificate.write_bytes(made.public_bytes(pem))
-        form, open_key = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        secret.write_bytes(key.private_bytes(pem, form, open_key))
-        return str(certificate), str(secret)
 
 
 @pytest.fixture
