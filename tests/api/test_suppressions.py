@@ -14,6 +14,7 @@ from registration import NOON, Clock, make_token
 
 from imagecatalog.config import DeferralSettings, Settings
 from imagecatalog.domain.access import Scope
+from imagecatalog.store import suppressions
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.schema import advisory
 from imagecatalog.web import create_asgi_app
@@ -227,6 +228,52 @@ def test_a_document_is_told_and_told_again(desk: Desk) -> None:
     page = desk.client.get("/api/v1/vex?limit=3").json()
     rest = desk.client.get("/api/v1/vex", params={"after": page["next"]}).json()
     assert (len(page["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
+
+
+def test_an_uploaded_document_is_withdrawn_and_stays_listed(desk: Desk) -> None:
+    desk.send("POST", "/vex", json=VEX)
+    [told] = desk.list("/vex/documents")
+    assert (told["document"], told["statements"], told["applied"], told["state"]) == (
+        "dec: https://vendor.example.org/vex/1",
+        3,
+        1,
+        "in-force",
+    )
+    path = f"/vex/documents/{told['id']}"
+    reader = make_token(desk.catalog, "reader", scopes=["read"])
+    assert desk.send("DELETE", path, token=reader).status_code == 403
+    few = make_token(desk.catalog, "few", scopes=["decide"], repositories=["team/*"])
+    assert desk.send("DELETE", path, token=few).status_code == 403
+    with desk.catalog.read() as c:
+        assert suppressions.list_spoken_of(c, now=NOON)
+
+    desk.clock.now += timedelta(hours=1)
+    gone = desk.send("DELETE", path)
+    assert gone.status_code == 200
+    assert (gone.json()["state"], gone.json()["withdrawn_by"]) == ("withdrawn", "dec")
+    with desk.catalog.read() as c:
+        assert not suppressions.list_spoken_of(c, now=NOON), "it suppresses nothing any more"
+    items = desk.list("/vex")
+    assert {(one["state"], one["withdrawn_by"], one["applied"]) for one in items} == {
+        ("withdrawn", "dec", False)
+    }
+    assert len(items) == 3, "nothing disappears"
+    page = desk.client.get("/vex").text
+    assert "withdrawn" in page
+    assert "by dec" in page
+    again = desk.send("DELETE", path)
+    assert again.json() == gone.json()
+    assert desk.send("DELETE", "/vex/documents/99").status_code == 404
+
+    assert desk.send("POST", "/vex", json=VEX).status_code == 201, "told again it counts again"
+    [told] = desk.list("/vex/documents")
+    assert (told["state"], told["withdrawn_by"], told["id"]) == (
+        "in-force",
+        None,
+        gone.json()["id"],
+    )
+    with desk.catalog.read() as c:
+        assert suppressions.list_spoken_of(c, now=NOON)
 
 
 def test_a_document_that_is_not_sound_is_refused(desk: Desk) -> None:

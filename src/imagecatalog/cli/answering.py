@@ -26,7 +26,7 @@ from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.domain.second_opinions import ImageOpinion
-from imagecatalog.domain.suppressions import DeferralItem, VexItem
+from imagecatalog.domain.suppressions import DeferralItem, VexDocumentItem, VexItem
 from imagecatalog.planning import (
     ancestry,
     differences,
@@ -42,7 +42,7 @@ from imagecatalog.planning import (
 )
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.running_faults import FaultFilter, list_running_faults
-from imagecatalog.store import deferrals, health, holders, repositories, vex
+from imagecatalog.store import deferrals, health, holders, repositories, vex, vex_documents
 from imagecatalog.store.engine import Connection
 
 
@@ -136,6 +136,9 @@ class Answering(Protocol):
 
     def statements(self, advisory: str | None, limit: int | None) -> Iterable[VexItem]:
         """What VEX documents say, by fault; raises NotFound."""
+
+    def vex_documents(self) -> Iterable[VexDocumentItem]:
+        """The documents by name, those that were uploaded first."""
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""
@@ -257,6 +260,10 @@ class LocalCatalog:
         """What VEX documents say, by fault; raises NotFound."""
         numbers = deferrals.find_numbers(self._c, advisory)
         return vex.list_statements(self._c, advisories=numbers, limit=limit).items
+
+    def vex_documents(self) -> Iterable[VexDocumentItem]:
+        """The documents by name, those that were uploaded first."""
+        return vex_documents.list_documents(self._c)
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

@@ -1,4 +1,4 @@
-"""The verbs about findings that do not count: ``defer``, ``deferrals`` and ``vex``."""
+"""The verbs about faults that somebody decided to live with: ``defer`` and ``deferrals``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagecatalog.cli.options import Invocation, Verb
 from imagecatalog.errors import SourceUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from imagecatalog.domain.suppressions import DeferralItem, DeferralWish, VexItem
+    from imagecatalog.domain.suppressions import DeferralItem, DeferralWish
 
 
 @click.command(cls=Verb, takes=("server",))
@@ -90,30 +90,6 @@ def deferrals(invocation: Invocation, *, advisory: str | None, all_states: bool)
             render.write_csv(DeferralItem, items)
         case _:
             _show_deferrals(items)
-
-
-@click.command(cls=Verb, reads=True)
-@click.argument("advisory", required=False)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N of them.")
-@click.pass_obj
-def vex(invocation: Invocation, *, advisory: str | None, limit: int | None) -> None:
-    """What VEX documents say: of which fault, in what, by whose word.
-
-    With ADVISORY of this fault alone, by any of its names. Documents come by refresh vex, or are
-    uploaded to a server; no signature is verified.
-    """
-    from imagecatalog.cli import render
-    from imagecatalog.domain.suppressions import VexItem
-
-    with invocation.answering() as answering:
-        items = answering.statements(advisory, limit)
-        match invocation.format:
-            case "json":
-                render.write_json_array(items)
-            case "csv":
-                render.write_csv(VexItem, items)
-            case _:
-                _show_statements(list(items))
 
 
 def _put_off(invocation: Invocation, wish: DeferralWish, by: str | None) -> DeferralItem:
@@ -216,37 +192,4 @@ def _show_deferrals(items: Sequence[DeferralItem]) -> None:
     write_table(columns, rows)
 
 
-def _show_statements(items: Sequence[VexItem]) -> None:
-    from imagecatalog.cli.render import Column, plural, write_table
-
-    applied = sum(item.applied for item in items)
-    click.echo(f"{plural(len(items), 'statement')}, {applied:,} of them may suppress a finding")
-    if not items:
-        click.echo("next: imagecatalog refresh vex, with [feeds] vex or --from-file vex=PATH")
-        return
-    click.echo()
-    columns = [
-        Column("ADVISORY"),
-        Column("SAYS"),
-        Column("APPLIED"),
-        Column("PRODUCT", least=16),
-        Column("AUTHOR", least=8),
-        Column("SINCE"),
-        Column("WHY", least=16, is_prose=True),
-    ]
-    rows = [
-        [
-            item.advisory,
-            item.status,
-            "yes" if item.applied else "no",
-            item.product,
-            item.author,
-            f"{item.issued:%Y-%m-%d}" if item.issued else "",
-            ": ".join(filter(None, (item.justification, item.statement))),
-        ]
-        for item in items
-    ]
-    write_table(columns, rows)
-
-
-VERBS = (defer, deferrals, vex)
+VERBS = (defer, deferrals)

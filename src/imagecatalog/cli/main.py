@@ -29,6 +29,7 @@ from imagecatalog.cli import (
     plan,
     register,
     tokens,
+    vex,
 )
 from imagecatalog.cli.options import Invocation, Verbs
 from imagecatalog.errors import CatalogError
@@ -66,6 +67,7 @@ for _verb in (
     *advisories.VERBS,
     *affected.VERBS,
     *defer.VERBS,
+    *vex.VERBS,
     *plan.VERBS,
     *export.VERBS,
     *debmonitor.VERBS,

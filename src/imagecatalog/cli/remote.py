@@ -29,7 +29,7 @@ from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.domain.second_opinions import ImageOpinion
-from imagecatalog.domain.suppressions import DeferralItem, VexItem
+from imagecatalog.domain.suppressions import DeferralItem, VexDocumentItem, VexItem
 from imagecatalog.errors import (
     BadDocument,
 )
@@ -158,6 +158,10 @@ class RemoteCatalog:
     def statements(self, advisory: str | None, limit: int | None) -> Iterable[VexItem]:
         """What VEX documents say, by fault; raises NotFound."""
         return self._many("/vex", VexItem, limit, {"advisory": advisory})
+
+    def vex_documents(self) -> Iterable[VexDocumentItem]:
+        """The documents by name, those that were uploaded first."""
+        return self._one("/vex/documents", Page[VexDocumentItem]).items
 
     def plan(self, ask: PlanQuestion) -> Plan:
         """What to rebuild and redeploy in which order."""

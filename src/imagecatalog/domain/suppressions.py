@@ -12,6 +12,7 @@ from imagecatalog.errors import BadName
 
 VexStatus = Literal["not_affected", "affected", "fixed", "under_investigation"]
 """As OpenVEX names them; the other formats are read into these."""
+VexState = Literal["in-force", "withdrawn"]
 DeferralState = Literal["active", "expired", "withdrawn"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-:][A-Za-z0-9][A-Za-z0-9._:-]{0,90})")
@@ -74,9 +75,33 @@ class VexItem(Struct, frozen=True, kw_only=True):
     issued: datetime | None
     expires: datetime | None
     applied: bool
-    """Whether it may suppress: it says so, and of a product that an image tells."""
+    """Whether it may suppress: it says so, of a product that an image tells, and is in force."""
     document: str
     feed: Literal["vex", "upload"]
+    document_id: int | None = None
+    """Our number of the document, by which one that was uploaded is withdrawn."""
+    state: VexState = "in-force"
+    withdrawn_by: str | None = None
+    withdrawn: datetime | None = None
+
+
+class VexDocumentItem(Struct, frozen=True, kw_only=True):
+    """A VEX document as it is kept."""
+
+    id: int
+    document: str
+    """Its name; of one that was uploaded that of the token stands before it."""
+    feed: Literal["vex", "upload"]
+    author: str
+    format: str
+    statements: int
+    applied: int
+    """How many of them may suppress a finding, were it not withdrawn."""
+    received: datetime
+    """When it was new, or last another."""
+    state: VexState = "in-force"
+    withdrawn_by: str | None = None
+    withdrawn: datetime | None = None
 
 
 class VexReceipt(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,9 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    exists,
     func,
+    not_,
     or_,
     select,
     true,
@@ -35,6 +37,7 @@ from imagecatalog.store.schema import (
     run_image,
     tag,
     tag_period,
+    vex_document,
     vex_statement,
 )
 
@@ -85,6 +88,14 @@ class ImageNames(Struct):
 
 
 _STATEMENT = select(*(vex_statement.c[name] for name in StatementRow.__struct_fields__))
+_STANDS = not_(
+    exists().where(
+        vex_document.c.feed == vex_statement.c.feed,
+        vex_document.c.part == vex_statement.c.part,
+        vex_document.c.withdrawn_at.is_not(None),
+    )
+)
+"""Of a statement whose document nobody took back."""
 _DEFERRAL = select(*(deferral.c[name] for name in DeferralRow.__struct_fields__))
 
 
@@ -102,7 +113,9 @@ def list_spoken_of(c: Connection, *, now: datetime) -> frozenset[int]:
     """
     said = union(
         select(vex_statement.c.advisory_id).where(
-            vex_statement.c.within.is_(None), vex_statement.c.status.in_(("not_affected", "fixed"))
+            vex_statement.c.within.is_(None),
+            vex_statement.c.status.in_(("not_affected", "fixed")),
+            _STANDS,
         ),
         select(deferral.c.advisory_id).where(_in_force(now)),
     )
@@ -165,6 +178,7 @@ def list_said(
             _STATEMENT.where(
                 vex_statement.c.advisory_id.in_(batch),
                 vex_statement.c.within.is_(None),
+                _STANDS,
                 in_time,
                 about,
             ).order_by(vex_statement.c.id),

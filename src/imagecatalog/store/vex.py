@@ -7,14 +7,17 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from imagecatalog.domain.suppressions import VexDocument, VexItem, VexStatement
-from imagecatalog.store.dialect import batches, insert_returning, upsert
+from imagecatalog.store.dialect import batches, insert, insert_returning, upsert
 from imagecatalog.store.page import Page, make_cursor, read_cursor
-from imagecatalog.store.schema import advisory, feed_part, vex_statement
+from imagecatalog.store.schema import advisory, feed_part, vex_document, vex_statement
 
 Source = Literal["vex", "upload"]
+_OF_DOCUMENT = and_(
+    vex_document.c.feed == vex_statement.c.feed, vex_document.c.part == vex_statement.c.part
+)
 _AT_ONCE = 5000
 
 
@@ -37,7 +40,7 @@ def put_document(
 
     What claims to be said in the time to come is said now: else it could never be taken back.
     """
-    drop_documents(c, feed, [part])
+    _drop_statements(c, feed, [part])
     numbers = _put_names(c, document.statements)
     rows = (
         _row(statement, document, now) | {"feed": feed, "part": part, "advisory_id": numbers[name]}
@@ -47,17 +50,27 @@ def put_document(
     for batch in batches(rows, _AT_ONCE):
         c.execute(vex_statement.insert(), batch)
     upsert(c, feed_part, [{"feed": feed, "part": part, "digest": digest}])
+    told = {"author": document.author, "format": document.format, "received": now}
+    told |= {"withdrawn_by": None, "withdrawn_at": None}
+    c.execute(
+        insert(c, vex_document)
+        .values(feed=feed, part=part, **told)
+        .on_conflict_do_update(index_elements=["feed", "part"], set_=told)
+    )
 
 
 def drop_documents(c: Connection, feed: Source, parts: Collection[str]) -> None:
-    """Retract what these documents say."""
+    """Retract what these documents say, as if they had never been told."""
     for batch in batches(sorted(parts)):
-        c.execute(
-            vex_statement.delete().where(
-                vex_statement.c.feed == feed, vex_statement.c.part.in_(batch)
-            )
-        )
-        c.execute(feed_part.delete().where(feed_part.c.feed == feed, feed_part.c.part.in_(batch)))
+        _drop_statements(c, feed, batch)
+        for table in (feed_part, vex_document):
+            c.execute(table.delete().where(table.c.feed == feed, table.c.part.in_(batch)))
+
+
+def _drop_statements(c: Connection, feed: Source, parts: Sequence[str]) -> None:
+    c.execute(
+        vex_statement.delete().where(vex_statement.c.feed == feed, vex_statement.c.part.in_(parts))
+    )
 
 
 def digest_of(body: bytes) -> bytes:
@@ -110,8 +123,15 @@ def list_statements(
 ) -> Page[VexItem]:
     """What the documents say, by the name of the fault; ``advisories`` keeps those of these numbers."""
     query = (
-        select(advisory.c.name.label("fault"), vex_statement)
+        select(
+            advisory.c.name.label("fault"),
+            vex_statement,
+            vex_document.c.id.label("document_id"),
+            vex_document.c.withdrawn_by,
+            vex_document.c.withdrawn_at,
+        )
         .join(advisory, advisory.c.id == vex_statement.c.advisory_id)
+        .outerjoin(vex_document, _OF_DOCUMENT)
         .order_by(vex_statement.c.advisory_id, vex_statement.c.id)
     )
     if advisories is not None:
@@ -140,9 +160,13 @@ def _item(row: Any) -> VexItem:
         statement=row.statement,
         issued=row.issued,
         expires=row.expires,
-        applied=row.within is None and is_suppressing(row),
+        applied=row.within is None and is_suppressing(row) and row.withdrawn_at is None,
         document=row.part,
         feed=row.feed,
+        document_id=row.document_id,
+        state="in-force" if row.withdrawn_at is None else "withdrawn",
+        withdrawn_by=row.withdrawn_by,
+        withdrawn=row.withdrawn_at,
     )
 
 

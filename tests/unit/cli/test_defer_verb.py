@@ -13,7 +13,8 @@ import pytest
 
 from imagecatalog.cli.main import main
 from imagecatalog.domain.access import Token, hash_secret, make_secret
-from imagecatalog.store import access
+from imagecatalog.formats.vex import parse_vex
+from imagecatalog.store import access, vex
 from imagecatalog.store.engine import Catalog, initialise
 from imagecatalog.store.schema import advisory
 
@@ -128,6 +129,27 @@ def test_statements_come_from_a_file_and_are_listed(
     assert "Not built in." in table
     assert main(["vex", "--format", "csv"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+    [document] = ask(capsys, "vex", "documents")
+    assert (document["feed"], document["statements"], document["applied"]) == ("vex", 1, 1)
+    assert main(["vex", "withdraw", str(document["id"])]) == 2
+    assert "was not uploaded" in capsys.readouterr().err
+
+
+def test_what_was_uploaded_is_withdrawn(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog = Catalog.open(database)
+    document = parse_vex(json.dumps(VEX).encode(), "app")
+    with catalog.write() as c:
+        vex.put_document(c, "upload", "ci: app", document, b"x", now=datetime.now(UTC))
+    catalog.close()
+    assert main(["vex", "withdraw", "ci: app", "--by", "ann"]) == 0
+    assert "document 1, ci: app: withdrawn, by ann on " in capsys.readouterr().err
+    [item] = ask(capsys, "vex", "list", "CVE-2026-1")
+    assert (item["state"], item["withdrawn_by"], item["applied"]) == ("withdrawn", "ann", False)
+    assert main(["vex", "documents"]) == 0
+    assert "withdrawn by ann on " in capsys.readouterr().out
+    assert main(["vex", "withdraw", "1"]) == 0, "again is no harm"
+    assert main(["vex", "withdraw", "7"]) == 3
+    assert "there is no VEX document '7'" in capsys.readouterr().err
 
 
 def test_a_server_does_the_same(

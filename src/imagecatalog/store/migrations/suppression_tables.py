@@ -52,6 +52,25 @@ def _make_deferrals() -> None:
 
 def _make_vex() -> None:
     op.create_table(
+        "vex_document",
+        sa.Column("id", _ID, nullable=False, comment="our own number"),
+        _told("feed", "vex, or upload", nullable=False),
+        _told("part", "its name", nullable=False),
+        _told("author", "who says so", nullable=False),
+        _told("format", "OpenVEX, CSAF, CycloneDX, with the version", nullable=False),
+        sa.Column(
+            "received",
+            sa.BigInteger(),
+            nullable=False,
+            comment="when it was first or last another",
+        ),
+        _told("withdrawn_by", "who took it back here"),
+        _moment("withdrawn_at", "when; null: not"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vex_document")),
+        sa.UniqueConstraint("feed", "part", name=op.f("uq_vex_document_feed_part")),
+        comment="a VEX document; one that was taken back suppresses nothing, and stays",
+    )
+    op.create_table(
         "vex_statement",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
         _told("feed", "vex, or upload", nullable=False),

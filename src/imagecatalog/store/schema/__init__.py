@@ -83,7 +83,7 @@ from imagecatalog.store.schema.packages import (
 from imagecatalog.store.schema.requests import sync_request
 from imagecatalog.store.schema.runs import cluster, run, run_image, scan, workload
 from imagecatalog.store.schema.standing_images import standing_image
-from imagecatalog.store.schema.suppressions import deferral, vex_statement
+from imagecatalog.store.schema.suppressions import deferral, vex_document, vex_statement
 
 __all__ = [
     "Id",
@@ -163,6 +163,7 @@ __all__ = [
     "unenrolled",
     "unjudged",
     "verdict",
+    "vex_document",
     "vex_statement",
     "workload",
 ]

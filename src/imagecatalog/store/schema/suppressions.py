@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import Column, Index, Table, Text, UniqueConstraint
 
 from imagecatalog.store.schema.columns import Moment, metadata, number, to
+
+vex_document = Table(
+    "vex_document",
+    metadata,
+    number(),
+    Column("feed", Text, nullable=False, comment="vex, or upload"),
+    Column("part", Text, nullable=False, comment="its name"),
+    Column("author", Text, nullable=False, comment="who says so"),
+    Column("format", Text, nullable=False, comment="OpenVEX, CSAF, CycloneDX, with the version"),
+    Column("received", Moment, nullable=False, comment="when it was first or last another"),
+    Column("withdrawn_by", Text, comment="who took it back here"),
+    Column("withdrawn_at", Moment, comment="when; null: not"),
+    UniqueConstraint("feed", "part"),
+    comment="a VEX document; one that was taken back suppresses nothing, and stays",
+)
 
 vex_statement = Table(
     "vex_statement",

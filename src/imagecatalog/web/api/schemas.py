@@ -191,6 +191,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     receipts.SbomReceipt,
     second_opinions.ImageOpinion,
     suppressions.DeferralItem,
+    suppressions.VexDocumentItem,
     suppressions.VexItem,
     suppressions.VexReceipt,
     Problem,

@@ -12,10 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagecatalog.catalog.deferrals import put_off
 from imagecatalog.domain.access import Token
-from imagecatalog.domain.suppressions import DeferralItem, DeferralWish, VexItem, VexReceipt
+from imagecatalog.domain.suppressions import (
+    DeferralItem,
+    DeferralWish,
+    VexDocumentItem,
+    VexItem,
+    VexReceipt,
+)
 from imagecatalog.errors import Forbidden, InvalidBody
 from imagecatalog.formats.vex import LIMIT, parse_vex
-from imagecatalog.store import deferrals, vex
+from imagecatalog.store import deferrals, vex, vex_documents
 from imagecatalog.store.access import TokenRow
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page
@@ -78,6 +84,16 @@ def list_deferrals(request: Request, ask: Annotated[DeferralsQuestion, Query()])
         return deferrals.list_deferrals(c, now=now, advisories=numbers, all_states=ask.all)
 
     return send_whole(request, DeferralItem, ask, ask_deferrals)
+
+
+@answers_many(router, "/vex/documents", VexDocumentItem)
+def list_documents(request: Request, ask: Annotated[TableQuestion, Query()]) -> Response:
+    """VEX documents by name, those that were uploaded first; the withdrawn ones too."""
+
+    def ask_documents(c: Connection, _now: datetime) -> tuple[VexDocumentItem, ...]:
+        return vex_documents.list_documents(c)
+
+    return send_whole(request, VexDocumentItem, ask, ask_documents)
 
 
 @answers_many(router, "/vex", VexItem)
@@ -171,11 +187,7 @@ def upload_vex(
 
     It replaces the one of the same name that the same token told before. No signature is verified.
     """
-    if holder.token.repositories:
-        raise Forbidden(
-            f"the token {holder.token.name} is for some repositories alone, and VEX is about any",
-            hint="create a token without --repositories",
-        )
+    _check_any(holder)
     service = service_of(request)
     body = unpack(request, body, LIMIT)
     with service.large:
@@ -186,6 +198,7 @@ def upload_vex(
     with service.write() as (c, _):
         confirm(c, holder, "decide", now=now)
         is_new = vex.list_documents(c, "upload").get(part) != digest
+        is_new = is_new or vex_documents.is_withdrawn(c, part)
         if is_new:
             vex.put_document(c, "upload", part, document, digest, now=now)
     receipt = VexReceipt(
@@ -196,6 +209,29 @@ def upload_vex(
         created=is_new,
     )
     return _answer(receipt, created=is_new)
+
+
+@deciding.delete(
+    "/vex/documents/{number}",
+    **_documented(VexDocumentItem, "", "The document as it is now.", None),
+)
+def withdraw_vex(request: Request, holder: Holder, number: Number) -> Response:
+    """Take an uploaded document back: it suppresses nothing from now on. It stays listed."""
+    _check_any(holder)
+    service = service_of(request)
+    now = service.clock()
+    with service.write() as (c, _):
+        confirm(c, holder, "decide", now=now)
+        item, _ = vex_documents.withdraw_document(c, str(number), by=holder.token.name, now=now)
+    return _answer(item, created=False)
+
+
+def _check_any(holder: TokenRow) -> None:
+    if holder.token.repositories:
+        raise Forbidden(
+            f"the token {holder.token.name} is for some repositories alone, and VEX is about any",
+            hint="create a token without --repositories",
+        )
 
 
 def _read_wish(body: bytes) -> tuple[DeferralWish, str | None]:
@@ -223,6 +259,6 @@ def _check_glob(token: Token, image: str | None) -> None:
         )
 
 
-def _answer(value: DeferralItem | VexReceipt, *, created: bool) -> Response:
+def _answer(value: DeferralItem | VexReceipt | VexDocumentItem, *, created: bool) -> Response:
     status = HTTPStatus.CREATED if created else HTTPStatus.OK
     return Response(encode(value), status, {"Cache-Control": "no-store"}, JSON)
