@@ -12,7 +12,8 @@
     │   ├── InvalidBody           faults of a request's body, each with its place
     │   ├── BodyTooLarge
     │   ├── UnsupportedMediaType
-    │   └── BaseNotHeld           differences from what the catalog does not hold
+    │   ├── BaseNotHeld           differences from what the catalog does not hold
+    │   └── ScanRefused           a look at a cluster of a moment that is not taken
     ├── NotFound                  asked for something the catalog does not hold
     ├── BadDocument               foreign bytes that do not say what they should
     │   ├── Truncated
@@ -161,6 +162,13 @@ class BaseNotHeld(UsageError):
     """Differences were told from a scan that is not the last one held before them."""
 
     code = "base-not-held"
+    http_status = 409
+
+
+class ScanRefused(UsageError):
+    """What was seen of a cluster is of a moment for which it is not taken."""
+
+    code = "scan-refused"
     http_status = 409
 
 

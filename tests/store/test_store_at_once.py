@@ -18,7 +18,7 @@ from imagecatalog.domain.images import ImageManifest
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.matching.updates import judge
 from imagecatalog.planning.verdicts import judge_images
-from imagecatalog.store import apt, layers, repositories, runs, updates
+from imagecatalog.store import apt, layers, repositories, runs, scans, updates
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
 
@@ -66,7 +66,7 @@ def test_one_cluster_scanned_twice(catalog: Catalog, monkeypatch: pytest.MonkeyP
     with catalog.write() as c:
         runs.record_scan(c, "north", [], at=NOON - timedelta(hours=1))
     other = Other(catalog, lambda c: runs.record_scan(c, "north", [pod], at=LATER))
-    put = runs.put_run_images
+    put = scans.put_run_images
 
     def put_once_another_began(
         c: Connection, names: set[tuple[str, str]]
@@ -75,7 +75,7 @@ def test_one_cluster_scanned_twice(catalog: Catalog, monkeypatch: pytest.MonkeyP
         other.begin()
         return put(c, names)
 
-    monkeypatch.setattr(runs, "put_run_images", put_once_another_began)
+    monkeypatch.setattr(scans, "put_run_images", put_once_another_began)
     with catalog.write() as c:
         runs.record_scan(c, "north", [pod], at=NOON)
     counts = other.result()

@@ -21,7 +21,7 @@ from imagecatalog.store import components, findings, images, packages, schema
 from imagecatalog.store.advisories import apply_feed
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.images import ImageFacts
-from imagecatalog.store.runs import put_cluster
+from imagecatalog.store.run_rows import put_cluster, put_workloads
 from imagecatalog.store.schema import advisory, component, finding, scope
 from imagecatalog.store.shelf import Shelf
 from imagecatalog.versions import key
@@ -148,6 +148,9 @@ def _install(c: Connection, shelf: Shelf, release: str, name: str, version: str)
     _run(c, f"{release} {name} {version}", distro, set_id)
 
 
+OWNER = ("web", "Deployment/app")
+
+
 def _run(c: Connection, name: str, distro: int, set_id: int) -> None:
     """Have an image with these packages run."""
     facts = ImageFacts(
@@ -167,8 +170,7 @@ def _run(c: Connection, name: str, distro: int, set_id: int) -> None:
         c.execute(
             schema.run.insert().values(
                 cluster_id=north,
-                namespace="web",
-                workload="Deployment/app",
+                workload_id=put_workloads(c, north, [OWNER])[OWNER],
                 pod_name=name,
                 container="app",
                 kind="container",

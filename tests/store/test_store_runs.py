@@ -8,7 +8,8 @@ from tests_store import NOON, PutImage, digest, layer, package
 
 from imagecatalog.catalog import ingest, timeline
 from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.planning.staleness import outdated, overview, running
+from imagecatalog.planning.moments import running
+from imagecatalog.planning.staleness import outdated, overview
 from imagecatalog.store import images, runs
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.shelf import Shelf

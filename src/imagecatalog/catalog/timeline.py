@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from imagecatalog.domain.refs import Reference, parse_image_id
 from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.domain.sightings import PodKey, Sighting
 from imagecatalog.errors import BadName
-from imagecatalog.store import lookups, runs
+from imagecatalog.store import lookups, runs, scans
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 
 
 def observe(
-    c: Connection, cluster: str, containers: Iterable[RunningContainer], *, at: datetime
+    c: Connection,
+    cluster: str,
+    containers: Sighting | Iterable[RunningContainer],
+    *,
+    at: datetime,
+    now: datetime | None = None,
+    kind: str | None = None,
 ) -> tuple[int, int, int]:
-    """Take one whole scan of a cluster: how many containers run, appeared and ended."""
-    counts = runs.record_scan(c, cluster, containers, at=at)
+    """Take one whole scan of a cluster: how many containers run, appeared and ended.
+
+    ``now``, ``kind`` and errors: as of ``scans.record_scan``.
+    """
+    counts = scans.record_scan(c, cluster, containers, at=at, now=now, kind=kind)
+    match_images(c)
+    return counts
+
+
+def observe_pods(
+    c: Connection,
+    cluster: str,
+    pods: Mapping[PodKey, Sequence[RunningContainer]],
+    *,
+    at: datetime,
+    now: datetime | None = None,
+) -> tuple[int, int, int]:
+    """Take what was told of some pods alone, as ``scans.record_pods`` does."""
+    counts = scans.record_pods(c, cluster, pods, at=at, now=now)
     match_images(c)
     return counts
 

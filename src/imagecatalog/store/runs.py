@@ -7,14 +7,29 @@ from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from imagecatalog.domain.answers import Place
-from imagecatalog.domain.runs import RunningContainer
-from imagecatalog.store.dialect import batches, insert_new
+from imagecatalog.store.dialect import batches
+from imagecatalog.store.scans import record_pods, record_scan
 from imagecatalog.store.schema import cluster, run, run_image, workload
 
-Key = tuple[int, str, str, str, int]
+__all__ = [
+    "AliveImage",
+    "RunFilter",
+    "RunImage",
+    "RunRow",
+    "join_places",
+    "list_alive",
+    "list_clusters",
+    "list_named",
+    "list_places",
+    "list_runs",
+    "list_unmatched",
+    "record_pods",
+    "record_scan",
+    "save_match",
+]
 
 
 class RunImage(Struct, frozen=True):
@@ -84,120 +99,6 @@ class RunFilter(Struct, frozen=True):
             found.append(run.c.since <= self.at)
             found.append(or_(run.c.until.is_(None), run.c.until > self.at))
         return found
-
-
-def record_scan(
-    c: Connection,
-    name: str,
-    containers: Iterable[RunningContainer],
-    *,
-    at: datetime,
-    now: datetime | None = None,  # noqa: ARG001
-) -> tuple[int, int, int]:
-    """Take one whole scan of a cluster: how many containers run, appeared and ended.
-
-    A scan not newer than the last one changes nothing of what runs. Containers the scan did not
-    see end at ``at``; the others go on.
-    """
-    number, last = put_cluster(c, name)
-    items = set(containers)
-    if last is not None and at <= last:
-        return len(items), 0, 0
-    images = put_run_images(c, {(item.image, item.image_id) for item in items})
-    owners = put_workloads(c, number, {(item.namespace, item.workload) for item in items})
-    found: dict[Key, RunningContainer] = {
-        (
-            owners[item.namespace, item.workload],
-            item.pod_name,
-            item.container,
-            item.kind,
-            images[item.image, item.image_id],
-        ): item
-        for item in items
-    }
-    columns = (
-        run.c.workload_id,
-        run.c.pod_name,
-        run.c.container,
-        run.c.kind,
-        run.c.run_image_id,
-    )
-    alive: dict[Key, int] = {
-        (row[1], row[2], row[3], row[4], row[5]): row[0]
-        for row in c.execute(
-            select(run.c.id, *columns).where(run.c.cluster_id == number, run.c.until.is_(None))
-        )
-    }
-    ended = [alive[key] for key in alive.keys() - found.keys()]
-    end_runs(c, ended, until=at, seen=last or at)
-    new = sorted(found.keys() - alive.keys())
-    names = [column.name for column in columns]
-    insert_new(
-        c,
-        run,
-        [
-            dict(zip(names, key, strict=True)) | {"cluster_id": number, "since": at, "seen": at}
-            for key in new
-        ],
-    )
-    c.execute(update(cluster).where(cluster.c.id == number).values(last_scan=at))
-    return len(found), len(new), len(ended)
-
-
-def put_cluster(c: Connection, name: str) -> tuple[int, datetime | None]:
-    """Its id and last whole scan; no other scan of it is taken before this one's end."""
-    insert_new(c, cluster, [{"name": name}])
-    find = select(cluster.c.id, cluster.c.last_scan).where(cluster.c.name == name)
-    row = c.execute(find.with_for_update(key_share=True)).one()
-    return row.id, row.last_scan
-
-
-def put_workloads(
-    c: Connection, number: int, names: set[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """The numbers of a cluster's workloads by namespace and name, written where new."""
-    rows = [
-        {"cluster_id": number, "namespace": namespace, "name": name}
-        for namespace, name in sorted(names)
-    ]
-    insert_new(c, workload, rows)
-    found: dict[tuple[str, str], int] = {}
-    for batch in batches({namespace for namespace, _ in names}):
-        query = select(workload.c.namespace, workload.c.name, workload.c.id).where(
-            workload.c.cluster_id == number, workload.c.namespace.in_(batch)
-        )
-        found.update(((namespace, name), id_) for namespace, name, id_ in c.execute(query))
-    return found
-
-
-def measure_span(since: datetime, until: datetime) -> int:
-    """The power of two of the seconds between two moments, by which runs are found at a moment."""
-    return int((until - since).total_seconds()).bit_length() - 1
-
-
-def end_runs(c: Connection, numbers: Sequence[int], *, until: datetime, seen: datetime) -> None:
-    """End these; one that begins no earlier never was."""
-    for batch in batches(numbers):
-        c.execute(delete(run).where(run.c.id.in_(batch), run.c.since >= until))
-        rows = c.execute(select(run.c.id, run.c.since).where(run.c.id.in_(batch))).all()
-        spans: dict[int, list[int]] = {}
-        for number, since in rows:
-            spans.setdefault(measure_span(since, until), []).append(number)
-        for span, those in spans.items():
-            values = {"until": until, "seen": seen, "span": span, "state": "", "reason": ""}
-            c.execute(update(run).where(run.c.id.in_(those)).values(values))
-
-
-def put_run_images(c: Connection, names: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """The numbers of images as runtimes name them (name, what is reported), written where new."""
-    insert_new(c, run_image, [{"image": image, "image_id": id_} for image, id_ in sorted(names)])
-    found: dict[tuple[str, str], int] = {}
-    for batch in batches({image for image, _ in names}):
-        query = select(run_image.c.image, run_image.c.image_id, run_image.c.id).where(
-            run_image.c.image.in_(batch)
-        )
-        found.update(((image, id_), number) for image, id_, number in c.execute(query))
-    return found
 
 
 def list_unmatched(c: Connection) -> list[RunImage]:
@@ -371,6 +272,12 @@ def _beyond(columns: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Colu
         for i in range(len(columns))
     ]
     return or_(*steps)
+
+
+def list_teams(c: Connection) -> list[str]:
+    """The teams of which any workload was ever seen, by name."""
+    query = select(workload.c.team).where(workload.c.team != "").distinct()
+    return sorted(c.scalars(query))
 
 
 def list_clusters(c: Connection) -> dict[str, datetime | None]:

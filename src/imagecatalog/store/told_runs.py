@@ -12,8 +12,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
-from imagecatalog.store.dialect import batches, insert_new
-from imagecatalog.store.runs import end_runs, put_cluster, put_run_images, put_workloads
+from imagecatalog.store.run_rows import (
+    end_runs,
+    insert_runs,
+    put_cluster,
+    put_run_images,
+    put_workloads,
+)
+from imagecatalog.store.scans import AHEAD
 from imagecatalog.store.schema import cluster, run, run_image, workload
 
 ORIGIN = "debmonitor"
@@ -40,7 +46,8 @@ def record_told(
     """
     number = put_cluster(c, name)[0]
     last = c.scalar(select(cluster.c.last_told).where(cluster.c.id == number))
-    if last is not None and at < last:
+    # What was told long after now was told while our clock was ahead: it counts no more.
+    if last is not None and at < last <= at + AHEAD:
         return
     scanned = _count_scanned(c, number, same)
     wanted = {
@@ -54,7 +61,7 @@ def record_told(
         if (image, namespace) in wanted or image not in unsure
         for one in ones[wanted.get((image, namespace), 0) :]
     ]
-    end_runs(c, sorted(ended), until=at, seen=last or at)
+    end_runs(c, sorted(ended), until=at, seen=min(last or at, at))
     _begin(c, number, wanted, there_now, at)
     c.execute(update(cluster).where(cluster.c.id == number).values(last_told=at))
 
@@ -86,8 +93,7 @@ def _begin(
         for (image, namespace), count in sorted(wanted.items())
         for position in range(len(there.get((image, namespace), ())), count)
     ]
-    for batch in batches(rows):
-        insert_new(c, run, batch)
+    insert_runs(c, rows)
 
 
 def _count_scanned(c: Connection, number: int, same: Callable[[str], str]) -> dict[Place, int]:
