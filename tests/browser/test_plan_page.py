@@ -103,6 +103,7 @@ def test_a_saved_plan_is_watched(watched: str, open_page: Open) -> None:
     page = open_page(f"{watched}/plans")
     expect(page.locator("h1")).to_have_text("1 plan is open, 1 closed.")
     page.get_by_role("link", name="1", exact=True).click()
+    expect(page.locator(".counts li")).to_have_count(5)
     counts = page.locator(".counts li").all_inner_texts()
     assert [text.split("\n")[0] for text in counts][1:] == ["1", "1", "1", "1"]
     kept = page.locator(".step.kept-old-package")
