@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.build import Built
 from fleet.recipes import REGISTRY
-from fleet.workloads import CLUSTERS, Container, Workload
+from fleet.workloads import CLUSTERS, TEAMS, Container, Workload
 
 Json = dict[str, Any]
 STARTED = "2026-11-23T09:00:00Z"
@@ -103,7 +103,7 @@ def _pod(cluster: str, workload: Workload, number: int, built: Mapping[str, Buil
         "namespace": workload.namespace,
         "uid": _uid(cluster, workload.namespace, name),
         "creationTimestamp": STARTED,
-        "labels": {"app.kubernetes.io/name": workload.name},
+        "labels": {"app.kubernetes.io/name": workload.name, "team": TEAMS[workload.namespace]},
     }
     if owner:
         uid = _uid(cluster, workload.namespace, *owner)

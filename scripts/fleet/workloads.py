@@ -95,3 +95,20 @@ def _south() -> Iterator[Workload]:
 
 
 CLUSTERS = {"north": tuple(_north()), "south": tuple(_south())}
+
+TEAMS = {
+    "checkout": "shop",
+    "data": "storage",
+    "finance": "finance",
+    "ingress": "platform",
+    "insight": "insight",
+    "intranet": "office",
+    "logistics": "shop",
+    "media": "shop",
+    "messaging": "messaging",
+    "platform": "platform",
+    "search": "insight",
+    "staging": "messaging",
+    "storefront": "shop",
+}
+"""Whose each namespace is."""

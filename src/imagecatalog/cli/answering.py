@@ -24,6 +24,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.feeds import FeedItem
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
+from imagecatalog.domain.pasts import ClusterItem, PastExposure, Patching
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.domain.second_opinions import ImageOpinion
 from imagecatalog.domain.suppressions import DeferralItem, VexDocumentItem, VexItem
@@ -35,11 +36,15 @@ from imagecatalog.planning import (
     findings,
     following,
     inspection,
+    moments,
     past,
     search,
     second_opinions,
+    sights,
     staleness,
 )
+from imagecatalog.planning.past_exposure import past_exposure
+from imagecatalog.planning.patching import patching
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.running_faults import FaultFilter, list_running_faults
 from imagecatalog.store import deferrals, health, holders, repositories, vex, vex_documents
@@ -74,6 +79,7 @@ class RunningQuestion(Places, frozen=True, kw_only=True):
     """What runs, or ran at a moment."""
 
     at: datetime | None = None
+    team: str | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -98,6 +104,17 @@ class Answering(Protocol):
 
     def running(self, ask: RunningQuestion) -> Iterable[RunningItem]:
         """By cluster, namespace, workload, pod."""
+
+    def clusters(self, at: datetime | None = None) -> Iterable[ClusterItem]:
+        """By name: as they are now, or how far what ran at a moment past is known."""
+
+    def exposure(
+        self, subject: str, cluster: str | None, namespace: str | None, limit: int
+    ) -> PastExposure:
+        """How long a fault or a range of versions was run; raises NotFound."""
+
+    def patching(self, since: datetime | None, cluster: str | None, team: str | None) -> Patching:
+        """How long fixes took, and what waits; raises NotFound."""
 
     def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
         """By name."""
@@ -194,15 +211,33 @@ class LocalCatalog:
 
     def running(self, ask: RunningQuestion) -> Iterable[RunningItem]:
         """By cluster, namespace, workload, pod."""
-        return staleness.running(
+        return moments.running(
             self._c,
             now=self._now,
             cluster=ask.cluster,
             namespace=ask.namespace,
             image=ask.image,
+            team=ask.team,
             at=ask.at,
             limit=ask.limit,
         ).items
+
+    def clusters(self, at: datetime | None = None) -> Iterable[ClusterItem]:
+        """By name: as they are now, or how far what ran at a moment past is known."""
+        named = [one.name for one in self._settings.clusters]
+        return sights.list_clusters(self._c, now=self._now, at=at, configured=named)
+
+    def exposure(
+        self, subject: str, cluster: str | None, namespace: str | None, limit: int
+    ) -> PastExposure:
+        """How long a fault or a range of versions was run; raises NotFound."""
+        return past_exposure(
+            self._c, subject, now=self._now, cluster=cluster, namespace=namespace, limit=limit
+        )
+
+    def patching(self, since: datetime | None, cluster: str | None, team: str | None) -> Patching:
+        """How long fixes took, and what waits; raises NotFound."""
+        return patching(self._c, now=self._now, since=since, cluster=cluster, team=team)
 
     def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
         """By name."""
@@ -283,4 +318,4 @@ class LocalCatalog:
 
     def history(self, reference: str, limit: int) -> Iterable[HistoryItem]:
         """Of an image or a repository, the last first; raises NotFound."""
-        return past.history(self._c, reference, limit=limit).items
+        return past.history(self._c, reference, now=self._now, limit=limit).items

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from imagecatalog.cli.answering import Answering
 
 T = TypeVar("T")
+INCOMPLETE = 1
+"""Exit status where a part of what was asked is not known."""
 LISTED = 10
 """Exit status of ``--exit-code`` when something is listed."""
 
@@ -87,22 +89,32 @@ def outdated(
 
 @click.command(cls=Verb, reads=True)
 @click.option("--at", type=Moment(), metavar="TIME", help="What ran then, not now.")
+@click.option("--team", metavar="NAME", help="Only workloads of this team.")
 @_places
 @click.pass_obj
-def running(invocation: Invocation, /, **filters: Any) -> None:
-    """What runs where, now or at a moment past."""
-    from imagecatalog.cli import layouts
+def running(invocation: Invocation, /, **filters: Any) -> int:
+    """What runs where, now or at a moment past.
+
+    Where nobody looked at that moment, stderr says so, and the exit status is 1: that nothing is
+    listed of a cluster does not say that nothing ran there.
+    """
+    from imagecatalog.cli import past_layouts
     from imagecatalog.cli.answering import RunningQuestion
     from imagecatalog.domain.answers import RunningItem
 
     ask = RunningQuestion(**filters)
 
     def show(items: Sequence[RunningItem]) -> None:
-        layouts.show_running(items, ask, list(answering.health()), _now())
+        past_layouts.show_running(items, ask, sights, _now())
 
     with invocation.answering() as answering:
-        _check_cluster(answering, ask.cluster)
+        sights = [one for one in answering.clusters(ask.at) if ask.cluster in {None, one.name}]
+        if not sights:
+            _check_cluster(answering, ask.cluster)
         _answer(invocation, RunningItem, answering.running(ask), show)
+    doubts = [one for one in sights if not one.known]
+    past_layouts.tell_doubts(doubts)
+    return INCOMPLETE if ask.at and doubts else 0
 
 
 @click.command(cls=Verb, reads=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import click
 
-from imagecatalog.cli.answering import OutdatedQuestion, RunningQuestion
+from imagecatalog.cli.answering import OutdatedQuestion
 from imagecatalog.cli.diagnose import Finding
 from imagecatalog.cli.render import (
     Cell,
@@ -71,16 +71,16 @@ def show_outdated(
     waited = ""
     if overview and overview.waiting_since:
         waited = f"; the oldest fix has waited {format_age(overview.waiting_since, now)}"
-    _say(wrap(_outdated_headline(items, overview) + waited + _rests_on(health, now), 2))
+    _say(wrap(_outdated_headline(items, overview) + waited + rests_on(health, now), 2))
     if not items:
         _say_unjudged(items, overview)
         return
     _say()
-    registry = _usual_registry(item.image for item in items)
+    registry = usual_registry(item.image for item in items)
     is_rated = any(item.severity or item.exploited for item in items)
     columns = (
         Column("VERDICT"),
-        Column(_image_title(registry), least=26, is_name=True, is_fact=True),
+        Column(image_title(registry), least=26, is_name=True, is_fact=True),
         Column("SECURITY", right=True),
         Column("UPDATES", right=True, is_spare=True),
         *((Column("WORST"),) if is_rated else ()),
@@ -92,7 +92,7 @@ def show_outdated(
     write_table(columns, rows)
     if any(item.exploited for item in items):
         _say("● a fault that is known to be exploited")
-    _say_reasons(items, "image")
+    say_reasons(items, "image")
     _say_unjudged(items, overview)
     unknown = overview.by_status.get("unknown", 0) if overview and ask.security else 0
     if unknown:
@@ -122,13 +122,14 @@ def _handle(item: OutdatedImage) -> str:
     return item.digest.partition(":")[2][:12] if item.digest else item.image
 
 
-def _usual_registry(names: Iterable[str]) -> str:
+def usual_registry(names: Iterable[str]) -> str:
     """The registry of most of these names with its slash, which a table need not repeat."""
     registries = Counter(name.partition("/")[0] + "/" for name in names if "/" in name)
     return registries.most_common(1)[0][0] if registries else ""
 
 
-def _image_title(registry: str) -> str:
+def image_title(registry: str) -> str:
+    """Of the column of images: what all of their names begin with."""
     return f"IMAGE ({registry}…)" if registry else "IMAGE"
 
 
@@ -177,7 +178,7 @@ def describe_places(places: Iterable[Place]) -> str:
     return f"{', '.join(sorted(containers))} ×{containers.total()}"
 
 
-def _say_reasons(items: Sequence[OutdatedImage | RunningItem], what: str) -> None:
+def say_reasons(items: Sequence[OutdatedImage | RunningItem], what: str) -> None:
     """Why verdicts are unknown or incomplete, the commonest reason first."""
     for word in ("unknown", "superseded", "incomplete"):
         reasons = Counter(
@@ -197,7 +198,7 @@ def _doubt_of(status: Status) -> str:
     return status if status in {"unknown", "superseded"} else "incomplete"
 
 
-def _rests_on(health: Iterable[Health], now: datetime) -> str:
+def rests_on(health: Iterable[Health], now: datetime) -> str:
     """How old the oldest facts behind an answer are, and of what there are none."""
     health = list(health)
     parts = []
@@ -211,60 +212,6 @@ def _rests_on(health: Iterable[Health], now: datetime) -> str:
             if good and never:
                 parts.append(f"never {', '.join(never[:3])}{more}")
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def show_running(
-    items: Sequence[RunningItem], ask: RunningQuestion, health: Iterable[Health], now: datetime
-) -> None:
-    """``running``: a row for each image of each workload."""
-    images = {item.digest or item.image for item in items}
-    clusters = {item.cluster for item in items}
-    runs = "ran" if ask.at else "run" if len(items) != 1 else "runs"
-    moment = f" at {ask.at:%Y-%m-%d %H:%M} UTC" if ask.at else _rests_on_clusters(health, now)
-    if not items:
-        _say(f"Nothing {'ran' if ask.at else 'is known to run'}{moment}.")
-        if ask.is_everything and not ask.at:
-            say_next("record --clusters NAME:KUBECONFIG")
-        return
-    _say(
-        f"{plural(len(items), 'container')} of {plural(len(images), 'image')} {runs}"
-        f" in {plural(len(clusters), 'cluster')}{moment}\n"
-    )
-    registry = _usual_registry(item.image for item in items)
-    columns = (
-        Column("CLUSTER"),
-        Column("NAMESPACE", least=12),
-        Column("WORKLOAD", least=12, is_name=True),
-        Column(_image_title(registry), least=22, is_name=True),
-        Column("VERDICT"),
-        Column("SINCE", right=True),
-        Column("×", right=True),
-    )
-    groups: dict[tuple[str, ...], list[RunningItem]] = {}
-    for item in items:
-        key = (item.cluster, item.namespace, item.workload, item.image, item.digest or item.kind)
-        groups.setdefault(key, []).append(item)
-    write_table(columns, [_running_row(group, registry, now) for group in groups.values()])
-    _say_reasons(items, "container")
-
-
-def _rests_on_clusters(health: Iterable[Health], now: datetime) -> str:
-    return _rests_on([one for one in health if one.kind == "cluster"], now)
-
-
-def _running_row(
-    group: Sequence[RunningItem], registry: str, now: datetime
-) -> tuple[str | Cell, ...]:
-    item = group[0]
-    return (
-        item.cluster,
-        item.namespace,
-        item.workload,
-        item.image.removeprefix(registry),
-        describe_status(item.status),
-        format_age(min(one.since for one in group), now),
-        f"{len(group)}",
-    )
 
 
 def show_repositories(items: Sequence[RepositorySummary], now: datetime) -> None:

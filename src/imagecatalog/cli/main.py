@@ -19,6 +19,7 @@ from imagecatalog import __version__
 from imagecatalog.cli import (
     advisories,
     affected,
+    agent,
     ask,
     debmonitor,
     defer,
@@ -26,6 +27,7 @@ from imagecatalog.cli import (
     feeds,
     lineage,
     operate,
+    pasts,
     plan,
     register,
     tokens,
@@ -59,6 +61,7 @@ def imagecatalog(context: click.Context) -> None:
 
 for _verb in (
     *operate.VERBS,
+    *agent.VERBS,
     *feeds.VERBS,
     *register.VERBS,
     *tokens.VERBS,
@@ -66,6 +69,7 @@ for _verb in (
     *lineage.VERBS,
     *advisories.VERBS,
     *affected.VERBS,
+    *pasts.VERBS,
     *defer.VERBS,
     *vex.VERBS,
     *plan.VERBS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.feeds import FeedItem
 from imagecatalog.domain.findings import ImageFindings
 from imagecatalog.domain.lineage import Diff, HistoryItem, Lineage
+from imagecatalog.domain.pasts import ClusterItem, PastExposure, Patching
 from imagecatalog.domain.plans import Plan, PlanQuestion, PlanSummary
 from imagecatalog.domain.second_opinions import ImageOpinion
 from imagecatalog.domain.suppressions import DeferralItem, VexDocumentItem, VexItem
@@ -88,8 +90,26 @@ class RemoteCatalog:
             "cluster": ask.cluster,
             "namespace": ask.namespace,
             "image": ask.image,
+            "team": ask.team,
         }
         return self._many("/running", RunningItem, ask.limit, query)
+
+    def clusters(self, at: datetime | None = None) -> Iterable[ClusterItem]:
+        """By name: as they are now, or how far what ran at a moment past is known."""
+        query = {"at": at.isoformat() if at else None}
+        return self._one("/clusters", Page[ClusterItem], query).items
+
+    def exposure(
+        self, subject: str, cluster: str | None, namespace: str | None, limit: int
+    ) -> PastExposure:
+        """How long a fault or a range of versions was run; raises NotFound."""
+        query = {"cluster": cluster, "namespace": namespace, "limit": str(limit)}
+        return self._one(f"/exposure/{quote(subject, safe='')}", PastExposure, query)
+
+    def patching(self, since: datetime | None, cluster: str | None, team: str | None) -> Patching:
+        """How long fixes took, and what waits; raises NotFound."""
+        query = {"since": since.isoformat() if since else None, "cluster": cluster, "team": team}
+        return self._one("/patching", Patching, query)
 
     def repositories(self, search: str | None, limit: int | None) -> Iterable[RepositorySummary]:
         """By name."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from imagecatalog.domain.answers import Status
 from imagecatalog.domain.builds import Evidence, Role
+from imagecatalog.domain.pasts import ReplicaStep
 
 
 class Relative(Struct, frozen=True, kw_only=True):
@@ -204,3 +205,7 @@ class HistoryItem(Struct, frozen=True, kw_only=True):
     namespace: str | None = None
     workload: str | None = None
     build: BuildItem | None = None
+    container: str | None = None
+    """Of a workload's own history."""
+    replicas: tuple[ReplicaStep, ...] = ()
+    """How many containers ran when, likewise."""

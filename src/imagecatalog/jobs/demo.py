@@ -18,6 +18,7 @@ from imagecatalog.config import FEEDS, Settings, load_settings
 from imagecatalog.domain.builds import Build
 from imagecatalog.domain.refs import decode_hook
 from imagecatalog.errors import ConfigError
+from imagecatalog.jobs.demo_past import tell_past
 from imagecatalog.jobs.record import record
 from imagecatalog.jobs.refresh import refresh
 from imagecatalog.jobs.report import Progress, Report, say_nothing
@@ -61,6 +62,7 @@ def run_demo(
         report = sync(catalog, settings, [source], now=now, progress=progress)
         _register_builds(catalog, now())
         report += refresh(catalog, settings, list(_FEEDS), now=now, progress=progress)
+        tell_past(catalog, now=now())
         report += record(catalog, settings, dumps=sample.pods(), now=now, progress=progress)
     finally:
         catalog.close()

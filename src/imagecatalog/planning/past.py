@@ -1,4 +1,4 @@
-"""The history of an image or a repository: its tags, its builds and where it ran, in one list."""
+"""The history of an image, a repository or a workload: tags, builds and runs, in one list."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from imagecatalog.domain.lineage import BuildItem, HistoryItem
+from imagecatalog.domain.pasts import WorkloadPast
 from imagecatalog.domain.refs import Reference
 from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import find_image
+from imagecatalog.planning.workload_past import read_name, workload_past
 from imagecatalog.store import builds, images, lookups, past, repositories, tags
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page, make_cursor, read_cursor
@@ -18,29 +20,42 @@ from imagecatalog.store.past import Stay
 MOST_BUILT = 200
 """Images of a repository whose builds are listed: those told last."""
 
+_MOST_STEPS = 6
+
 _Place = tuple[float, str, str, str, str, str, str]
 
 
 def history(
-    c: Connection, reference: str, *, limit: int | None = None, after: str | None = None
+    c: Connection,
+    reference: str,
+    *,
+    now: datetime,
+    limit: int | None = None,
+    after: str | None = None,
 ) -> Page[HistoryItem]:
-    """What happened to an image, or to all images of a repository: the last first.
+    """What happened to an image, to all images of a repository, or to a workload: the last first.
 
-    A repository is named without a tag; an index stands for its usual image. Raises NotFound and
-    BadName.
+    A repository is named without a tag, a workload as ``cluster/namespace/Kind/name``; an index
+    stands for its usual image. Raises NotFound and BadName.
     """
     place = read_cursor(after, tuple[float, str, str, str, str, str, str])
-    found = _find_repository(c, reference)
-    items = _of_image(c, reference) if found is None else _of_repository(c, *found)
-    items = sorted(items, key=_place)
+    items = sorted(_list_items(c, reference, now), key=_place)
     if place is not None:
         items = [item for item in items if _place(item) > place]
     shown = items[:limit]
     return Page(tuple(shown), make_cursor(*_place(shown[-1])) if len(shown) < len(items) else None)
 
 
+def _list_items(c: Connection, reference: str, now: datetime) -> Iterable[HistoryItem]:
+    workload = read_name(reference)
+    if workload is not None:
+        return _of_workload(workload_past(c, workload, now=now))
+    found = _find_repository(c, reference)
+    return _of_image(c, reference) if found is None else _of_repository(c, *found)
+
+
 def _place(item: HistoryItem) -> _Place:
-    where = (item.cluster or "", item.namespace or "", item.workload or "")
+    where = (item.cluster or "", item.namespace or "", item.container or item.workload or "")
     return (-item.at.timestamp(), item.event, item.image, item.digest or "", *where)
 
 
@@ -60,11 +75,44 @@ def _of_image(c: Connection, reference: str) -> list[HistoryItem]:
     name = images.best_names(c, [number]).get(number, str(row.digest))
     indexes = [index for index, _ in lookups.list_indexes(c, number)]
     pointed = tags.list_periods(c, [number, *indexes])
+    periods = {(tag, str(digest), since, until) for tag, digest, since, until in pointed}
     return [
-        *(_tagged(tag, str(digest), since, until) for tag, digest, since, until in pointed),
+        *(_tagged(*one) for one in periods | set(_list_meanings(c, reference, pointed))),
         *_built(builds.list_builds(c, number), name, str(row.digest)),
         *_ran(past.list_stays(c, numbers=[number]), {number: str(row.digest)}),
     ]
+
+
+def _list_meanings(
+    c: Connection, reference: str, pointed: Iterable[tuple[str, object, datetime, datetime | None]]
+) -> Iterable[tuple[str, str, datetime, datetime | None]]:
+    """What a tag that is asked about pointed to, whichever image that was."""
+    for name in {tag for tag, *_ in pointed if f"/{tag}".endswith(f"/{reference}")}:
+        repository, _, asked = name.rpartition(":")
+        for one in repositories.tag_history(c, repository):
+            if one.tag == asked:
+                yield name, one.digest, one.since, one.until
+
+
+def _of_workload(past: WorkloadPast) -> Iterable[HistoryItem]:
+    for stay in past.stays:
+        verb = "runs" if stay.until is None else "ran"
+        kind = "" if stay.kind == "container" else f"{stay.kind} "
+        numbers = ", then ".join(f"{step.replicas:,}" for step in stay.steps[:_MOST_STEPS])
+        more = " and so on" if len(stay.steps) > _MOST_STEPS else ""
+        yield HistoryItem(
+            event="run",
+            at=stay.since,
+            until=stay.until,
+            image=stay.image,
+            digest=stay.digest,
+            detail=f"{verb} as {kind}{stay.container} ×{numbers}{more}, {stay.status}",
+            cluster=past.cluster,
+            namespace=past.namespace,
+            workload=past.workload,
+            container=stay.container,
+            replicas=stay.steps,
+        )
 
 
 def _of_repository(c: Connection, number: int, name: str) -> list[HistoryItem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -12,21 +12,18 @@ from imagecatalog.domain.answers import (
     STATUS_ORDER,
     OutdatedImage,
     Overview,
-    RunningItem,
     Verdict,
 )
 from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.refs import parse_image_id
-from imagecatalog.errors import BadName
 from imagecatalog.planning.ancestry import inherit
 from imagecatalog.planning.severities import Worst, rate, rate_updates
 from imagecatalog.planning.told import judge_names, list_told
 from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
 from imagecatalog.store import counts, images, lookups, runs, updates
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.page import Page, make_cursor, read_cursor
-from imagecatalog.store.runs import AliveImage, RunFilter, RunRow
+from imagecatalog.store.runs import AliveImage, RunFilter
 
 _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
@@ -167,7 +164,7 @@ def _running_candidates(
         )
         grouped.setdefault(key, []).append(item)
     if running.unmet is None:
-        running.unmet = _judge_never_met(
+        running.unmet = judge_never_met(
             c, [item for item in running.alive if item.manifest_id is None]
         )
     candidates = [
@@ -199,7 +196,7 @@ def never_met(item: AliveImage) -> Verdict:
     return Verdict(status="unknown", reason=reason)
 
 
-def _judge_never_met(c: Connection, items: Collection[AliveImage]) -> dict[int, JudgedImage]:
+def judge_never_met(c: Connection, items: Collection[AliveImage]) -> dict[int, JudgedImage]:
     """By the number of the runtime's name: unknown, or as DebMonitor's clients told of the name."""
     unknown = {item.run_image_id: never_met(item) for item in items}
     told = judge_names(c, {item.image: unknown[item.run_image_id] for item in items})
@@ -211,7 +208,7 @@ def _judge_never_met(c: Connection, items: Collection[AliveImage]) -> dict[int, 
     return judged
 
 
-def _reported_digest(item: AliveImage) -> str | None:
+def reported_digest(item: AliveImage) -> str | None:
     """The manifest or index that the runtime names, of an image that the catalog never met."""
     reported = parse_image_id(item.image_id)
     return None if reported.digest is None or reported.is_config else str(reported.digest)
@@ -288,77 +285,3 @@ def _describe(
             )
         )
     return tuple(described)
-
-
-def running(
-    c: Connection,
-    *,
-    now: datetime,
-    cluster: str | None = None,
-    namespace: str | None = None,
-    image: str | None = None,
-    at: datetime | None = None,
-    limit: int | None = None,
-    after: str | None = None,
-) -> Page[RunningItem]:
-    """Containers that run, or ran at a moment: by cluster, namespace, workload, pod, container.
-
-    ``image`` keeps those whose image's name contains it. Raises BadName for a moment to come.
-    """
-    if at is not None and at > now:
-        raise BadName(f"{at:%Y-%m-%d %H:%M} UTC has yet to come", hint="ask about a past moment")
-    wanted = RunFilter(cluster=cluster, namespace=namespace, at=at)
-    alive = {item.run_image_id: item for item in runs.list_alive(c, wanted)}
-    chosen = None
-    if image is not None:
-        chosen = [number for number, item in alive.items() if image in item.image]
-    place = read_cursor(after, tuple[str, str, str, str, str, int])
-    rows = runs.list_runs(
-        c, wanted, run_images=chosen, after=place, limit=None if limit is None else limit + 1
-    )
-    more = limit is not None and len(rows) > limit
-    rows = rows[:limit]
-    shown = {alive[row.run_image_id] for row in rows}
-    numbers = {item.manifest_id for item in shown if item.manifest_id is not None}
-    judged = judge_images(c, numbers, now=now)
-    known = lookups.list_images(c, numbers | {item.index_id for item in shown if item.index_id})
-    unmet = _judge_never_met(c, [item for item in shown if item.manifest_id is None])
-    items = tuple(_running_item(row, alive[row.run_image_id], known, judged, unmet) for row in rows)
-    last = rows[-1] if rows else None
-    cursor = (
-        make_cursor(
-            last.cluster, last.namespace, last.workload, last.pod_name, last.container, last.id
-        )
-        if more and last
-        else None
-    )
-    return Page(items, cursor)
-
-
-def _running_item(
-    row: RunRow,
-    item: AliveImage,
-    known: Mapping[int, ImageRow],
-    judged: Mapping[int, JudgedImage],
-    unmet: Mapping[int, JudgedImage],
-) -> RunningItem:
-    image = known.get(item.manifest_id or 0)
-    index = known.get(item.index_id or 0)
-    verdict = judged[image.id].verdict if image else unmet[item.run_image_id].verdict
-    return RunningItem(
-        cluster=row.cluster,
-        namespace=row.namespace,
-        workload=row.workload,
-        pod_name=row.pod_name,
-        container=row.container,
-        kind=row.kind,
-        image=item.image,
-        digest=str(image.digest) if image else _reported_digest(item),
-        since=row.since,
-        seen=row.seen,
-        known=image is not None,
-        index_digest=str(index.digest) if index else None,
-        platform=image.platform if image else None,
-        status=verdict.status,
-        reason=verdict.reason,
-    )

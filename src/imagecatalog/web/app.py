@@ -28,11 +28,13 @@ from imagecatalog.store.engine import Catalog
 from imagecatalog.web.api import (
     advisories,
     affected,
+    clusters,
     debmonitor,
     feeds,
     hooks,
     lineage,
     opinions,
+    pasts,
     plans,
     read,
     sboms,
@@ -40,6 +42,7 @@ from imagecatalog.web.api import (
     write,
 )
 from imagecatalog.web.api.bodies import describe_bodies
+from imagecatalog.web.api.clusters import describe_scans
 from imagecatalog.web.api.debmonitor_bodies import describe_debmonitor
 from imagecatalog.web.api.schemas import describe_answers
 from imagecatalog.web.auth import challenge, require_reader
@@ -59,6 +62,7 @@ from imagecatalog.web.ui import (
     advisory_pages,
     lineage_pages,
     pages,
+    past_pages,
     plan_pages,
     suppression_pages,
 )
@@ -126,6 +130,7 @@ def create_asgi_app(
     app.include_router(write.router)  # first, for routes are tried in turn and this is asked most
     app.include_router(hooks.router)
     app.include_router(debmonitor.router)
+    app.include_router(clusters.router)
     app.include_router(advisories.router, dependencies=readers)
     app.include_router(affected.router, dependencies=readers)
     app.include_router(feeds.router, dependencies=readers)
@@ -134,6 +139,7 @@ def create_asgi_app(
     app.include_router(plans.router, dependencies=readers)
     app.include_router(sboms.router, dependencies=readers)
     app.include_router(suppressions.router, dependencies=readers)
+    app.include_router(pasts.router, dependencies=readers)
     app.include_router(read.router, dependencies=readers)
     app.include_router(plans.saving)
     app.include_router(suppressions.deciding)
@@ -141,7 +147,7 @@ def create_asgi_app(
     app.add_api_route("/healthz", say_alive, include_in_schema=False)
     app.add_api_route("/readyz", say_ready, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("imagecatalog.web", "static")]), name="static")
-    for ui in (advisory_pages, pages, lineage_pages, plan_pages, suppression_pages):
+    for ui in (advisory_pages, past_pages, pages, lineage_pages, plan_pages, suppression_pages):
         app.include_router(ui.router, dependencies=readers)
     app.openapi = lambda: describe_api(app)  # type: ignore[method-assign]
     return app
@@ -170,7 +176,9 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(describe_answers() | describe_bodies() | describe_debmonitor())
+        schemas.update(
+            describe_answers() | describe_bodies() | describe_debmonitor() | describe_scans()
+        )
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {

@@ -41,10 +41,13 @@ def get_lineage(
 
 @_many("/images/{digest:path}/history", HistoryItem)
 def list_history(request: Request, digest: Name, ask: Annotated[ListQuestion, Query()]) -> Response:
-    """Tags, builds and runs of an image, or of a repository by its name, the last first."""
+    """Tags, builds and runs of an image or a repository, or runs of a workload, the last first.
 
-    def ask_history(c: Connection, ask: ListQuestion, _now: datetime) -> Page[HistoryItem]:
-        return past.history(c, digest, limit=ask.limit or USUAL_PAGE, after=ask.after)
+    A workload is named `cluster/namespace/Kind/name`.
+    """
+
+    def ask_history(c: Connection, ask: ListQuestion, now: datetime) -> Page[HistoryItem]:
+        return past.history(c, digest, now=now, limit=ask.limit or USUAL_PAGE, after=ask.after)
 
     return send_list(request, HistoryItem, ask, ask_history)
 

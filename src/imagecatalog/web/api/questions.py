@@ -9,9 +9,9 @@ from imagecatalog.domain.answers import (
     ImageSummary,
     OutdatedImage,
     RepositorySummary,
-    RunningItem,
 )
-from imagecatalog.planning import inspection, staleness
+from imagecatalog.domain.pasts import RunningPage
+from imagecatalog.planning import inspection, moments, staleness
 from imagecatalog.planning.verdicts import Running
 from imagecatalog.store import holders, repositories
 from imagecatalog.store.engine import Connection
@@ -47,14 +47,15 @@ def ask_outdated(
     )
 
 
-def ask_running(c: Connection, ask: RunningQuestion, now: datetime) -> Page[RunningItem]:
-    """Containers by cluster, namespace, workload."""
-    return staleness.running(
+def ask_running(c: Connection, ask: RunningQuestion, now: datetime) -> RunningPage:
+    """Containers by cluster, namespace, workload, and how far what runs is known."""
+    return moments.running(
         c,
         now=now,
         cluster=ask.cluster,
         namespace=ask.namespace,
         image=ask.image,
+        team=ask.team,
         at=ask.at,
         limit=ask.limit or USUAL_PAGE,
         after=ask.after,

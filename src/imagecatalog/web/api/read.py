@@ -24,7 +24,6 @@ from imagecatalog.web.api.schemas import (
     Name,
     OutdatedQuestion,
     RepositoriesQuestion,
-    RunningQuestion,
     SearchQuestion,
     TableQuestion,
 )
@@ -52,12 +51,6 @@ def get_overview(request: Request) -> Response:
 def list_outdated(request: Request, ask: Annotated[OutdatedQuestion, Query()]) -> Response:
     """Images in need of an update, worst first."""
     return send_list(request, answers.OutdatedImage, ask, questions.ask_outdated)
-
-
-@_many("/running", answers.RunningItem)
-def list_running(request: Request, ask: Annotated[RunningQuestion, Query()]) -> Response:
-    """What runs where, container by container; images never met included."""
-    return send_list(request, answers.RunningItem, ask, questions.ask_running)
 
 
 @_many("/images", answers.ImageSummary)
@@ -164,12 +157,6 @@ def _send_health(
         return tuple(one for one in health.list_health(c) if one.kind == kind)
 
     return send_whole(request, answers.Health, ask, ask_health)
-
-
-@_many("/clusters", answers.Health)
-def list_clusters(request: Request, ask: Annotated[TableQuestion, Query()]) -> Response:
-    """When each cluster was last scanned well, and its last error."""
-    return _send_health(request, ask, "cluster")
 
 
 @_many("/registries", answers.Health)

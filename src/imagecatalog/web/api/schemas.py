@@ -18,6 +18,7 @@ from imagecatalog.domain import (
     feeds,
     findings,
     lineage,
+    pasts,
     plans,
     receipts,
     second_opinions,
@@ -109,6 +110,33 @@ class RunningQuestion(PlacesQuestion):
     """What runs, or ran."""
 
     at: Annotated[Moment | None, Field(description="What ran then; left out: now.")] = None
+    team: Annotated[Text | None, Field(description="Workloads of this team alone.")] = None
+
+
+class ClustersQuestion(TableQuestion):
+    """The clusters, now or then."""
+
+    at: Annotated[
+        Moment | None, Field(description="How far what ran then is known; left out: now.")
+    ] = None
+
+
+class ExposureQuestion(Question):
+    """Where, and how many spans."""
+
+    cluster: Text | None = None
+    namespace: Text | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000, description="Spans, at most.")] = 500
+
+
+class PatchingQuestion(Question):
+    """What was patched when, and by whom."""
+
+    since: Annotated[Moment | None, Field(description="Patched since then; left out: 90 days.")] = (
+        None
+    )
+    cluster: Text | None = None
+    team: Text | None = None
 
 
 class OutdatedQuestion(PlacesQuestion):
@@ -183,11 +211,17 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     lineage.HistoryItem,
     lineage.Lineage,
     lineage.RegisteredName,
+    pasts.ClusterItem,
+    pasts.PastExposure,
+    pasts.Patching,
+    pasts.RunningPage,
+    pasts.WorkloadPast,
     plans.Plan,
     plans.PlanSummary,
     receipts.BuildReceipt,
     receipts.ClusterReceipt,
     receipts.ImageError,
+    receipts.ScanReceipt,
     receipts.SbomReceipt,
     second_opinions.ImageOpinion,
     suppressions.DeferralItem,

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from imagecatalog.planning.fault_story import tell_fault
+from imagecatalog.planning.past_exposure import past_exposure
 from imagecatalog.store import health
 from imagecatalog.web.api.advisories import FaultsQuestion, ask_faults
 from imagecatalog.web.api.schemas import Name, Question
 from imagecatalog.web.service import service_of
 from imagecatalog.web.ui import rows
+from imagecatalog.web.ui.charts import draw_exposure
 from imagecatalog.web.ui.pages import read_question
 from imagecatalog.web.ui.render import command, link_advisory, link_query, render
 
@@ -20,6 +22,7 @@ router = APIRouter(include_in_schema=False)
 
 FAULT_ROWS = 100
 IDLE_IMAGES = 50
+MOST_LANES = 30
 
 
 class StoryQuestion(Question):
@@ -67,13 +70,20 @@ def show_fault(request: Request, name: Name) -> Response:
     ask = read_question(request, StoryQuestion)
     service = service_of(request)
     with service.read() as c:
-        story = tell_fault(c, name, now=service.clock(), limit=ask.limit)
+        now = service.clock()
+        story = tell_fault(c, name, now=now, limit=ask.limit)
+        past = past_exposure(c, name, now=now)
+    chart = draw_exposure(
+        past.items, past.steps, fix_since=past.fix_since, now=now, most_lanes=MOST_LANES
+    )
     json = "/api/v1/affected" + link_advisory(story.exposure.id).removeprefix("/advisories")
     return render(
         request,
         "advisory.html",
         name=story.exposure.id,
         story=story,
+        past=past,
+        chart=chart,
         here=rows.split_statements(story.exposure),
         json=json,
         csv=f"{json}.csv",

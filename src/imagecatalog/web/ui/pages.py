@@ -23,7 +23,6 @@ from imagecatalog.web.api.schemas import (
     OutdatedQuestion,
     Question,
     RepositoriesQuestion,
-    RunningQuestion,
     SearchQuestion,
     Text,
 )
@@ -36,7 +35,6 @@ Asked = TypeVar("Asked", bound=Question)
 
 WORST_ROWS = 10
 OUTDATED_ROWS = 50
-RUNNING_ROWS = 250
 IMAGE_ROWS = 100
 SEARCH_ROWS = 50
 
@@ -103,28 +101,6 @@ def show_outdated(request: Request) -> Response:
         page=page,
         statuses=rows.order_statuses(overview.by_status),
         overview=overview,
-        clusters=rows.group_health(found)["cluster"],
-    )
-
-
-@router.get("/running")
-def show_running(request: Request) -> Response:
-    """What runs where, now or at a moment past?"""
-    ask = read_question(request, RunningQuestion, limit=RUNNING_ROWS)
-    service = service_of(request)
-    now = service.clock()
-    with service.read() as c:
-        page = questions.ask_running(c, ask, now)
-        overview = staleness.overview(c, now=now, worst=0)
-        found = health.list_health(c)
-    return render(
-        request,
-        "running.html",
-        ask=ask,
-        page=page,
-        groups=rows.group_running(page.items),
-        overview=overview,
-        statuses=rows.order_statuses(overview.by_status),
         clusters=rows.group_health(found)["cluster"],
     )
 
@@ -227,7 +203,6 @@ def show_health(request: Request) -> Response:
     return render(request, "health.html", health=rows.group_health(found))
 
 
-@router.get("/clusters")
 @router.get("/registries")
 @router.get("/feeds")
 @router.get("/jobs")

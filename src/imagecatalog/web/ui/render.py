@@ -69,6 +69,11 @@ def link_advisory(name: str) -> str:
     return f"/advisories/{quote(name, safe='')}"
 
 
+def link_workload(cluster: str, namespace: str, workload: str) -> str:
+    """Path of a workload's page."""
+    return f"/running/{quote(f'{cluster}/{namespace}/{workload}', safe='/:')}"
+
+
 def link_query(path: str, **parameters: object) -> str:
     """The path with those parameters that are set."""
     given = {
@@ -103,13 +108,20 @@ def _distance(seconds: float) -> str:
     size = abs(seconds)
     if size < 45:
         return "just now"
-    for unit, length, most in (("min", 60, 90), ("h", 3600, 48), ("d", 86400, 730)):
-        if size < length * most:
-            span = f"{max(1, round(size / length))} {unit}"
-            break
-    else:
-        span = f"{size / 31557600:.1f} years"
+    span = _length(max(size, 60))
     return f"{span} ago" if seconds > 0 else f"in {span}"
+
+
+def show_span(seconds: float | None) -> str:
+    """How long: ``3 d``, ``5 h``; a dash for what is not known."""
+    return "–" if seconds is None else _length(seconds)
+
+
+def _length(seconds: float) -> str:
+    for unit, length, most in (("min", 60, 90), ("h", 3600, 48), ("d", 86400, 730)):
+        if seconds < length * most:
+            return f"{round(seconds / length)} {unit}"
+    return f"{seconds / 31557600:.1f} years"
 
 
 def show_change(installed: str, candidate: str | None) -> Markup:
@@ -206,6 +218,7 @@ environment.filters |= {
     "plural": plural,
     "short": short,
     "size": show_size,
+    "span": show_span,
 }
 environment.globals |= {
     "command": command,
@@ -230,6 +243,7 @@ environment.globals |= {
     "link_package": link_package,
     "link_query": link_query,
     "link_repository": link_repository,
+    "link_workload": link_workload,
     "state_words": STATE_WORDS,
     "style_version": _style_version(),
     "sum_places": sum_places,

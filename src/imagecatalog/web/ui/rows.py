@@ -67,10 +67,14 @@ def count_workloads(moves: Iterable[Redeploy]) -> int:
 
 @dataclass(frozen=True)
 class WorkloadRow:
-    """One image in one workload: the newest sight of it, and how many containers."""
+    """One image in one container of a workload: the first begun of them, and how many there are."""
 
     item: RunningItem
     containers: int
+    troubles: tuple[tuple[str, int], ...] = ()
+    """Why some of them do not run, and how many: ``ImagePullBackOff``."""
+    pods: tuple[str, ...] = ()
+    """Their names; none where it is so long past that these are not kept."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,24 @@ def _workload_rows(items: Sequence[RunningItem]) -> tuple[WorkloadRow, ...]:
         key = (item.workload, item.container, item.kind, item.image, item.digest or "")
         groups.setdefault(key, []).append(item)
     return tuple(
-        WorkloadRow(min(group, key=lambda item: item.since), len(group))
+        WorkloadRow(
+            min(group, key=lambda item: item.since),
+            sum(item.replicas for item in group),
+            _list_troubles(group),
+            tuple(item.pod_name for item in group if item.pod_name),
+        )
         for group in groups.values()
     )
+
+
+def _list_troubles(items: Iterable[RunningItem]) -> tuple[tuple[str, int], ...]:
+    """An init container that is done is no trouble."""
+    counted = Counter(
+        item.state_reason or item.state
+        for item in items
+        if item.state == "waiting" or (item.state == "terminated" and item.kind == "container")
+    )
+    return tuple(counted.most_common())
 
 
 def sum_places(places: Iterable[Place]) -> tuple[tuple[str, int], ...]:
