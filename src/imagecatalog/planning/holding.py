@@ -7,6 +7,9 @@ share; so that images and containers are counted by chunks, and never image by i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import repeat
+from operator import or_
 
 from imagecatalog.store import running_faults
 from imagecatalog.store.engine import Connection
@@ -48,15 +51,15 @@ class Holding:
         scopes = {scope_id: _bits(places) for scope_id, places in by_scope.items()}
         everywhere = _bits(range(len(images)))
         chunks: dict[int, int] = {}
-        pairs = running_faults.list_chunks(c) if made_of is None else _pairs(made_of)
-        for set_id, chunk in pairs:
-            if bits := sets.get(set_id):
-                chunks[chunk] = chunks.get(chunk, 0) | bits
+        made = running_faults.list_chunks(c) if made_of is None else _turn(made_of)
+        for chunk, inside in made:
+            if bits := reduce(or_, map(sets.get, inside, repeat(0)), 0):
+                chunks[chunk] = bits
         holders: dict[int, int] = {}
-        for number, scope_id, chunk in running_faults.list_places(c, components):
-            if bits := chunks.get(chunk):
+        for number, scope_id, inside in running_faults.list_places(c, components):
+            if bits := reduce(or_, map(chunks.get, inside, repeat(0)), 0):
                 allowed = everywhere if scope_id is None else scopes.get(scope_id, 0)
-                holders[number] = holders.get(number, 0) | (bits & allowed)
+                holders[number] = bits & allowed
         return cls(images, holders)
 
     def find(self, components: Iterable[int]) -> int:
@@ -78,8 +81,13 @@ class Holding:
             bits ^= low
 
 
-def _pairs(made_of: Mapping[int, Collection[int]]) -> Iterator[tuple[int, int]]:
-    return ((set_id, chunk) for set_id, chunks in made_of.items() for chunk in chunks)
+def _turn(made_of: Mapping[int, Collection[int]]) -> Iterable[tuple[int, Iterable[int]]]:
+    """The sets that are made of each chunk."""
+    found: dict[int, list[int]] = {}
+    for set_id, chunks in made_of.items():
+        for chunk in chunks:
+            found.setdefault(chunk, []).append(set_id)
+    return found.items()
 
 
 def _bits(places: Iterable[int]) -> int:

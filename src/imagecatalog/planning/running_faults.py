@@ -117,7 +117,8 @@ def list_running_faults(
         raise BadName(f"{wanted.state} is no state of a fault", hint=f"one of {', '.join(_STATES)}")
     place = read_cursor(after, tuple[bool, bool, int, int, float, int, str])
     where = RunFilter(cluster=wanted.cluster, namespace=wanted.namespace)
-    images = running_faults.list_running(c, where)
+    unkept = exposed.list_unkept(c)
+    images = running_faults.list_running(c, where, unkept)
     due = running_faults.list_exploited(c)
     faults, _ = read_faults(c, images, due, running_faults.list_faults(c), now=now)
     told = Counter(number for one in faults if one.is_fixable for number in one.hidden)
@@ -136,7 +137,7 @@ def list_running_faults(
         suppressed=len(faults) - len(counted),
         images=_count_fixable(c, images, told),
         running=len(images),
-        unknown=exposed.count_unknown(c),
+        unknown=exposed.count_unknown(c, unkept),
         total=len(listed),
         items=_describe(c, shown, due),
         next=make_cursor(*shown[-1].key) if more and shown else None,
@@ -240,9 +241,11 @@ def _ask(
 
 def _count_fixable(c: Connection, images: Iterable[RunningImage], hidden: Mapping[int, int]) -> int:
     """Images with more fixable faults than are suppressed in them."""
-    pairs = {one.id: (one.scope_id, one.set_id) for one in images}
-    sums = findings.list_standings(c, pairs.values())
-    return sum(sums[pair].fixable > hidden.get(number, 0) for number, pair in pairs.items())
+    pairs = {one.id: (one.scope_id, one.set_id) for one in images if one.fixable is None}
+    sums = findings.list_standings(c, pairs.values()) if pairs else {}
+    found = {one.id: one.fixable for one in images if one.fixable is not None}
+    found |= {number: sums[pair].fixable for number, pair in pairs.items()}
+    return sum(fixable > hidden.get(number, 0) for number, fixable in found.items())
 
 
 def _describe(

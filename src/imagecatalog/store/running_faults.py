@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+)
 
 from imagecatalog.domain.advisories import Rating
 from imagecatalog.domain.findings import SEVERITIES, State
@@ -34,6 +47,7 @@ from imagecatalog.store.schema import (
     scope,
     standing,
     standing_component,
+    standing_image,
 )
 from imagecatalog.store.scopes import find_scopes
 
@@ -45,6 +59,8 @@ class RunningImage(Struct, frozen=True):
     scope_id: int
     set_id: int
     containers: int
+    fixable: int | None = None
+    """How many faults in it a fix is out for; None: not added up."""
 
 
 class HeldFault(Struct, frozen=True):
@@ -67,8 +83,13 @@ class ComponentName(Struct, frozen=True):
     version: str
 
 
-def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
-    """The images that run where it is asked, and whose packages are known; by number."""
+def list_running(
+    c: Connection, wanted: RunFilter, unkept: Collection[int | None]
+) -> list[RunningImage]:
+    """The images that run where it is asked, and whose packages are known; by number.
+
+    ``unkept`` are those of ``store.exposed.list_unkept``.
+    """
     alive = (
         select(run_image.c.manifest_id, func.sum(run.c.replicas).label("containers"))
         .select_from(run)
@@ -78,20 +99,40 @@ def list_running(c: Connection, wanted: RunFilter) -> list[RunningImage]:
         .group_by(run_image.c.manifest_id)
         .subquery()
     )
-    nowhere = select(scope.c.id).where(scope.c.name == NOWHERE).scalar_subquery()
-    query = (
+    fixable = case((standing.c.stale.is_(False), standing.c.fixable))
+    kept = (
         select(
-            manifest.c.id,
-            func.coalesce(distro.c.scope_id, nowhere, 0),
-            manifest.c.set_id,
+            standing_image.c.manifest_id,
+            standing_image.c.scope_id,
+            standing_image.c.set_id,
             alive.c.containers,
+            fixable,
         )
-        .join(alive, alive.c.manifest_id == manifest.c.id)
-        .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-        .where(manifest.c.set_id.is_not(None))
-        .order_by(manifest.c.id)
+        .join(alive, alive.c.manifest_id == standing_image.c.manifest_id)
+        .join(
+            standing,
+            and_(
+                standing.c.scope_id == standing_image.c.scope_id,
+                standing.c.set_id == standing_image.c.set_id,
+            ),
+        )
     )
-    return [RunningImage(*row) for row in c.execute(query)]
+    rows: list[Any] = [*c.execute(kept).all()]
+    nowhere = select(scope.c.id).where(scope.c.name == NOWHERE).scalar_subquery()
+    for batch in batches(sorted({one for one in unkept if one is not None})):
+        query = (
+            select(
+                manifest.c.id,
+                func.coalesce(distro.c.scope_id, nowhere, 0),
+                manifest.c.set_id,
+                alive.c.containers,
+            )
+            .join(alive, alive.c.manifest_id == manifest.c.id)
+            .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+            .where(manifest.c.set_id.is_not(None), manifest.c.id.in_(batch))
+        )
+        rows += c.execute(query).all()
+    return [RunningImage(*row) for row in sorted(rows, key=itemgetter(0))]
 
 
 def list_faults(c: Connection) -> list[HeldFault]:
@@ -118,38 +159,52 @@ def list_exploited(c: Connection) -> dict[int, datetime | None]:
     fault = func.coalesce(advisory.c.fault_id, advisory.c.id)
     query = (
         select(fault, func.min(exploited.c.due))
-        .join(exploited, exploited.c.advisory_id == advisory.c.id)
+        .select_from(exploited)
+        .join(advisory, advisory.c.id == exploited.c.advisory_id)
         .group_by(fault)
     )
     return dict(c.execute(query).all())
 
 
-def list_chunks(c: Connection) -> list[tuple[int, int]]:
-    """The chunks that each package set that runs is made of: pairs of set and chunk."""
-    query = select(package_set_chunk.c.set_id, package_set_chunk.c.chunk_id).where(
-        package_set_chunk.c.set_id.in_(select(standing.c.set_id))
+def _join_numbers(column: Column[int]) -> ColumnElement[str]:
+    """Many numbers in one row: rows by the hundred thousand take longer than to take them apart."""
+    return func.aggregate_strings(cast(column, Text), " ")
+
+
+def list_chunks(c: Connection) -> Iterator[tuple[int, Iterable[int]]]:
+    """Each chunk of the package sets that run, with those of these sets that are made of it."""
+    query = (
+        select(package_set_chunk.c.chunk_id, _join_numbers(package_set_chunk.c.set_id))
+        .where(package_set_chunk.c.set_id.in_(select(standing.c.set_id)))
+        .group_by(package_set_chunk.c.chunk_id)
     )
-    return list(c.execute(query).all())
+    for chunk, sets in c.execute(query).all():
+        yield chunk, map(int, sets.split())
 
 
 def list_places(
     c: Connection, components: Collection[int]
-) -> Iterator[tuple[int, int | None, int]]:
-    """Component, the scope that it is of (None: any, as of a language's), and a chunk that has it."""
+) -> Iterator[tuple[int, int | None, Iterable[int]]]:
+    """Component, the scope that it is of (None: any, as of a language's), and the chunks that have it."""
     languages = set(find_scopes(c, LANGUAGES).values())
     for batch in batches(sorted(components)):
         query = (
-            select(component.c.id, component.c.scope_id, package_chunk_member.c.chunk_id)
+            select(
+                component.c.id,
+                component.c.scope_id,
+                _join_numbers(package_chunk_member.c.chunk_id),
+            )
             .join(component_package, component_package.c.component_id == component.c.id)
             .join(
                 package_chunk_member,
                 package_chunk_member.c.package_version_id == component_package.c.package_version_id,
             )
             .where(component.c.id.in_(batch))
-            .distinct()
+            .group_by(component.c.id, component.c.scope_id)
         )
-        for number, scope_id, chunk in c.execute(query):
-            yield number, None if scope_id in languages else scope_id, chunk
+        for number, scope_id, chunks in c.execute(query).all():
+            where = None if scope_id in languages else scope_id
+            yield number, where, set(map(int, chunks.split()))
 
 
 def name_components(c: Connection, components: Collection[int]) -> dict[int, ComponentName]:
