@@ -16,7 +16,13 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, 
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, names_in, scope_of, type_of
 from imagecatalog.store import standing_images
-from imagecatalog.store.dialect import batches, insert_pairs, insert_returning, upsert
+from imagecatalog.store.dialect import (
+    batches,
+    insert_pairs,
+    insert_returning,
+    lock_table,
+    upsert,
+)
 from imagecatalog.store.packages import list_chunks
 from imagecatalog.store.schema import (
     component,
@@ -80,8 +86,11 @@ def enrol_chunks(c: Connection, shelf: Shelf, chunks: Mapping[int, Collection[in
 def _find_scopes(c: Connection, distros: Collection[int | None]) -> dict[int | None, int]:
     """The scope of each distribution, worked out where it is not known yet."""
     known = sorted(number for number in distros if number is not None)
-    # Shared, so that ``settle_scopes`` does not turn one while images of it are written.
-    query = _DISTROS.where(distro.c.id.in_(known)).with_for_update(read=True)
+    query = _DISTROS.where(distro.c.id.in_(known))
+    # So that ``settle_scopes`` does not turn one while images of it are written: shared, or, where one
+    # is to be written, not shared: two who both hold it would wait for each other to let go.
+    is_new = any(row.scope_id is None for row in c.execute(query)) if known else False
+    query = query.with_for_update(read=not is_new, key_share=is_new)
     found: dict[int | None, int] = {}
     names: dict[int | None, str] = {None: NOWHERE} if None in distros else {}
     for number, scope_id, *values in c.execute(query) if known else ():
@@ -165,6 +174,8 @@ def settle_scopes(c: Connection, derived: Mapping[str, str]) -> int:
     wanted = {number: scope_of(_distro(*values), derived) for number, _, *values in rows}
     scopes = put_scopes(c, set(wanted.values()))
     moved = [row.id for row in rows if row.scope_id != scopes[wanted[row.id]]]
+    if moved:  # when nobody holds any: who does may ask for one more
+        lock_table(c, distro, with_readers=True)
     for number in moved:
         place = scopes[wanted[number]]
         c.execute(update(distro).where(distro.c.id == number).values(scope_id=place))

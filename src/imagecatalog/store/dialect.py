@@ -184,10 +184,14 @@ def upsert(
     return list(found) if returned else []
 
 
-def lock_table(c: Connection, table: Table) -> None:
-    """Keep others from writing to a table; on SQLite whoever writes is alone anyway."""
+def lock_table(c: Connection, table: Table, *, with_readers: bool = False) -> None:
+    """Keep others from writing to a table; on SQLite whoever writes is alone anyway.
+
+    ``with_readers`` also from holding rows of it that they read.
+    """
     if c.dialect.name == "postgresql":
-        c.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
+        mode = "EXCLUSIVE" if with_readers else "SHARE ROW EXCLUSIVE"
+        c.exec_driver_sql(f"LOCK TABLE {table.name} IN {mode} MODE")
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

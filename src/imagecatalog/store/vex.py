@@ -10,7 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, select
 
 from imagecatalog.domain.suppressions import VexDocument, VexItem, VexStatement
-from imagecatalog.store.dialect import batches, insert, insert_returning, upsert
+from imagecatalog.store import findings
+from imagecatalog.store.advisories import put_names
+from imagecatalog.store.dialect import batches, insert, upsert
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.schema import advisory, feed_part, vex_document, vex_statement
 
@@ -40,8 +42,8 @@ def put_document(
 
     What claims to be said in the time to come is said now: else it could never be taken back.
     """
-    _drop_statements(c, feed, [part])
     numbers = _put_names(c, document.statements)
+    _drop_statements(c, feed, [part])
     rows = (
         _row(statement, document, now) | {"feed": feed, "part": part, "advisory_id": numbers[name]}
         for statement in document.statements
@@ -105,12 +107,10 @@ def _put_names(c: Connection, statements: Iterable[VexStatement]) -> dict[str, i
     numbers: dict[str, int] = {}
     for batch in batches(names):
         numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(batch))).all())
-        new = [{"name": name} for name in batch if name not in numbers]
-        numbers |= dict(insert_returning(c, advisory, new, *columns))
-        # somebody else may have written one in between
-        left = [name for name in batch if name not in numbers]
-        if left:
-            numbers |= dict(c.execute(select(*columns).where(advisory.c.name.in_(left))).all())
+    if len(numbers) < len(names):
+        # Whoever writes names does it alone, as feeds do: in two orders two would wait for each other.
+        findings.lock(c)
+        numbers |= put_names(c, [name for name in names if name not in numbers])
     return numbers
 
 
