@@ -24,6 +24,7 @@ from imagecatalog.config.settings import (
     ClairSetting,
     ClusterSetting,
     DeferralSettings,
+    HistorySettings,
     HooksSetting,
     HostSetting,
     LineRule,
@@ -66,6 +67,7 @@ class SettingsFile(Struct, frozen=True, forbid_unknown_fields=True):
     hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
     teams: TeamSettings = TeamSettings()
+    history: HistorySettings = HistorySettings()
     line: tuple[LineRule, ...] = ()
     plan: PlanSettings = PlanSettings()
 
@@ -81,6 +83,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "deferrals": DeferralSettings,
     "api": ApiSetting,
     "teams": TeamSettings,
+    "history": HistorySettings,
     "line": LineRule,
     "plan": PlanSettings,
 }

@@ -75,6 +75,7 @@ def load_settings(
         hooks=file.hooks,
         api=file.api,
         teams=file.teams,
+        history=file.history,
         lines=file.line,
         plan=file.plan,
         config_file=str(path) if path else None,

@@ -146,6 +146,15 @@ class TeamSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The first that is there counts; none at all: teams are not asked for."""
 
 
+class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long what ran is remembered."""
+
+    days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 730
+    """So long after it ended it is dropped."""
+    pod_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 30
+    """So long the names of the pods are kept; then it is summed up."""
+
+
 class ClairSetting(Struct, frozen=True, forbid_unknown_fields=True):
     """Where Clair is, how it knows us, and which images it is handed."""
 
@@ -233,6 +242,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hooks: HooksSetting = HooksSetting()
     api: ApiSetting = ApiSetting()
     teams: TeamSettings = TeamSettings()
+    history: HistorySettings = HistorySettings()
     lines: tuple[LineRule, ...] = ()
     """The first that fits a repository decides which of its tags follow one another."""
     plan: PlanSettings = PlanSettings()
