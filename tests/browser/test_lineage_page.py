@@ -111,7 +111,7 @@ def family(
 def test_five_hundred_images_are_one_box_a_repository(family: str, open_page: Open) -> None:
     page = open_page(f"{family}/lineage?ref={BASE}:1", width=900)
     expect(page.locator("h1")).to_contain_text("500 children, 500 descendants")
-    assert page.locator(".node").count() == BOXES
+    expect(page.locator(".node")).to_have_count(BOXES)
     first = page.locator("svg").get_by_role("link", name="fleet/service-00")
     expect(first).to_contain_text("×13")
     assert page.evaluate("document.documentElement.scrollWidth") <= 900
@@ -119,15 +119,15 @@ def test_five_hundred_images_are_one_box_a_repository(family: str, open_page: Op
     assert page.evaluate(OVERLAPPING) == 0
     expect(page.locator(".node.focus")).to_be_in_viewport()
     first.click()
-    assert page.locator(".node").count() == BOXES - 1 + 13
+    expect(page.locator(".node")).to_have_count(BOXES - 1 + 13)
     expect(page.locator(".node", has_text=":1.480")).to_be_visible()
     page.get_by_role("link", name="Close").click()
-    assert page.locator(".node").count() == BOXES
+    expect(page.locator(".node")).to_have_count(BOXES)
     page.get_by_role("link", name="Show every image").click()
-    assert page.locator(".node").count() == 1 + IMAGES + 1
+    expect(page.locator(".node")).to_have_count(1 + IMAGES + 1)
     assert page.evaluate(OVERLAPPING) == 0
     page.get_by_role("link", name="One box a repository").click()
-    assert page.locator(".node").count() == BOXES
+    expect(page.locator(".node")).to_have_count(BOXES)
 
 
 def test_a_wide_drawing_begins_at_what_it_is_about(family: str, open_page: Open) -> None:

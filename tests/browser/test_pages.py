@@ -236,6 +236,7 @@ def test_filters_and_paging(site: str, open_page: Open) -> None:
     page = open_page(site + "/running")
     page.get_by_label("Cluster").select_option("north")
     page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**cluster=north**")
     groups = page.locator("tr.group th")
     assert groups.count() > 1
     assert all(text.startswith("north") for text in groups.all_inner_texts())
@@ -246,10 +247,11 @@ def test_filters_and_paging(site: str, open_page: Open) -> None:
     page.goto(site + "/outdated?all=true")
     first = page.locator("table.outdated tbody tr").count()
     page.get_by_role("link", name="Next page").click()
+    page.wait_for_url("**after=**")
     second = page.locator("table.outdated tbody tr").count()
     assert first + second == len(_json(f"{site}/api/v1/outdated?all=true&limit=1000")["items"])
     page.get_by_role("link", name="First page").click()
-    assert page.locator("table.outdated tbody tr").count() == first
+    expect(page.locator("table.outdated tbody tr")).to_have_count(first)
 
 
 def test_the_command_at_the_foot_is_the_question(site: str, open_page: Open) -> None:
