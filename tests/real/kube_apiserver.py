@@ -86,6 +86,26 @@ class KubeServer:
         path = _path_of(item) + options + ("&dryRun=All" if dry_run else "")
         return self.ask("PATCH", path, item, "apply-patch+yaml")
 
+    def apply_manifests(self, *names: str) -> None:
+        """Files of deploy/kubernetes."""
+        for name in names:
+            for item in read_manifests(name):
+                self.apply(item)
+
+    def bind(self, role: str, kind: str, user: str, namespace: str = "") -> None:
+        """Give a user a role, everywhere or in a namespace."""
+        api = "rbac.authorization.k8s.io"
+        within = {"namespace": namespace} if namespace else {}
+        self.apply(
+            {
+                "apiVersion": f"{api}/v1",
+                "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+                "metadata": {"name": f"{role}-{user}"} | within,
+                "roleRef": {"apiGroup": api, "kind": kind, "name": role},
+                "subjects": [{"kind": "User", "apiGroup": api, "name": user}],
+            }
+        )
+
     def add_namespace(self, name: str, **metadata: Any) -> None:
         """A namespace."""
         self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name} | metadata})

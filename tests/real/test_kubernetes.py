@@ -39,29 +39,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeServer]:
     cluster = KubeServer(*compile_kubernetes(), tmp_path_factory.mktemp("kubernetes"))
     try:
         cluster.start()
-        for name in ("rights.yaml", "account.yaml"):
-            for item in read_manifests(name):
-                cluster.apply(item)
-        _bind(cluster, "imagecatalog", "ClusterRole", "reader")
+        cluster.apply_manifests("rights.yaml", "account.yaml")
+        cluster.bind("imagecatalog", "ClusterRole", "reader")
         _fill(cluster)
         yield cluster
     finally:
         cluster.stop()
-
-
-def _bind(cluster: KubeServer, role: str, kind: str, user: str, namespace: str = "") -> None:
-    metadata = {"name": f"{role}-{user}"} | ({"namespace": namespace} if namespace else {})
-    api = "rbac.authorization.k8s.io"
-    subject = {"kind": "User", "apiGroup": api, "name": user}
-    cluster.apply(
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": api, "kind": kind, "name": role},
-            "subjects": [subject],
-        }
-    )
 
 
 def _fill(cluster: KubeServer) -> None:
@@ -164,7 +147,7 @@ def test_with_pods_alone_teams_of_namespaces_are_absent(server: KubeServer) -> N
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
     }
     server.apply(role)
-    _bind(server, "pods-alone", "ClusterRole", "lesser")
+    server.bind("pods-alone", "ClusterRole", "lesser")
 
     found = _scan(server.write_user("lesser"))
 
@@ -182,7 +165,7 @@ def test_a_role_of_one_namespace_is_too_little_and_said_to_be(server: KubeServer
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}],
     }
     server.apply(role)
-    _bind(server, "shop-alone", "Role", "shopper", "shop")
+    server.bind("shop-alone", "Role", "shopper", "shop")
 
     with pytest.raises(AccessDenied, match=r'"shopper" cannot list .*at the cluster scope') as said:
         _scan(server.write_user("shopper"))
