@@ -6,7 +6,8 @@ import gzip
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
@@ -16,11 +17,14 @@ from msgspec import Struct
 
 from imagecatalog.config import TOKEN_VARIABLE
 from imagecatalog.errors import (
+    BaseNotHeld,
+    BodyTooLarge,
     CatalogError,
     ConfigError,
     Forbidden,
     InvalidBody,
     NotFound,
+    ScanRefused,
     SourceUnavailable,
     Unauthorized,
     UsageError,
@@ -29,7 +33,7 @@ from imagecatalog.errors import (
 from imagecatalog.sources.http import Answer, Http, Patience
 
 _MAX_ANSWER = 256 << 20
-_REFUSALS = (400, 401, 403, 404, 405, 413, 415, 422)
+_REFUSALS = (400, 401, 403, 404, 405, 409, 413, 415, 422)
 _READ_OURS = (*_REFUSALS, 500, 503)
 """Statuses whose bodies tell what is wrong (RFC 9457)."""
 _PATIENCE = Patience(read=120)
@@ -37,6 +41,13 @@ _PERSISTENCE = Patience(read=300, attempts=6)
 """For what may be sent again, and would be lost."""
 _WORTH_PACKING = 64 << 10
 _LOG = logging.getLogger(__name__)
+_BY_STATUS: dict[int, type[CatalogError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    413: BodyTooLarge,
+}
+_BY_CODE: dict[str, type[CatalogError]] = {kind.code: kind for kind in (BaseNotHeld, ScanRefused)}
 
 
 class _Fault(Struct):
@@ -52,6 +63,9 @@ class _Problem(Struct):
     errors: list[_Fault] = []
 
 
+_PROBLEM = msgspec.json.Decoder(_Problem)
+
+
 class Server:
     """A server, asked and told with the token of the environment."""
 
@@ -65,13 +79,23 @@ class Server:
 
     @classmethod
     @contextmanager
-    def connect(cls, address: str, *, writes: bool = False) -> Iterator[Server]:
-        """A client of the server at this address; raises UsageError for what is none."""
+    def connect(
+        cls,
+        address: str,
+        *,
+        writes: bool = False,
+        token: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[Server]:
+        """A client of the server at this address; raises UsageError for what is none.
+
+        Without a ``token`` that of the environment is shown.
+        """
         host = _check_address(address)
-        token = read_token(os.environ)
+        token = token or read_token(os.environ)
         if token and urlsplit(address).scheme == "http" and not _is_loopback(host):
             _LOG.warning("the token goes to %s unencrypted: give --server https://…", host)
-        http = Http(patience=_PERSISTENCE if writes else _PATIENCE)
+        http = Http(patience=_PERSISTENCE if writes else _PATIENCE, sleep=sleep)
         try:
             yield cls(address, http, token)
         finally:
@@ -114,7 +138,7 @@ class Server:
     def _refusal(self, answer: Answer) -> CatalogError:
         path = urlsplit(answer.url).path
         try:
-            problem = msgspec.json.decode(answer.body, type=_Problem)
+            problem = _PROBLEM.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return SourceUnavailable(
                 f"{self.name} answered {answer.status} to {path}",
@@ -125,15 +149,15 @@ class Server:
         said = f"{problem.detail} {'; '.join(fault.detail for fault in problem.errors)}".strip()
         if answer.status >= 500:
             return SourceUnavailable(f"{self.name}: {said}", hint=problem.hint)
-        kinds: dict[int, type[CatalogError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound}
-        return kinds.get(answer.status, UsageError)(said, hint=problem.hint)
+        kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(answer.status, UsageError)
+        return kind(said, hint=problem.hint)
 
 
-def read_token(environ: Mapping[str, str]) -> str | None:
+def read_token(environ: Mapping[str, str], *, where: str = TOKEN_VARIABLE) -> str | None:
     """The token of the environment; raises ``ConfigError``, which does not show it."""
     token = environ.get(TOKEN_VARIABLE, "").strip()
     if token and not re.fullmatch(r"[!-~]{1,500}", token):
-        raise ConfigError(f"{TOKEN_VARIABLE} holds what is no token", hint="copy it anew")
+        raise ConfigError(f"{where} holds what is no token", hint="copy it anew")
     return token or None
 
 

@@ -84,12 +84,16 @@ def _judge_scan(scan: Scan, now: datetime) -> Iterator[Fault]:
 
 def _judge_images(containers: Iterable[ToldContainer], where: str) -> Iterator[Fault]:
     for index, one in enumerate(containers):
-        # Most are short in any encoding.
-        if len(one.image) + len(one.image_id) > IMAGE_BYTES // 4:
-            size = len(one.image.encode()) + len(one.image_id.encode())
-            if size > IMAGE_BYTES:
-                said = f"has {size} bytes with image_id, more than the {IMAGE_BYTES} that are kept"
-                yield f"{where}/{index}/image", said
+        yield from _judge_image(one.image, one.image_id, f"{where}/{index}")
+
+
+def _judge_image(image: str, image_id: str, where: str) -> Iterator[Fault]:
+    # Most are short in any encoding.
+    if len(image) + len(image_id) > IMAGE_BYTES // 4:
+        size = len((image + image_id).encode(errors="replace"))
+        if size > IMAGE_BYTES:
+            said = f"has {size} bytes with image_id, more than the {IMAGE_BYTES} that are kept"
+            yield f"{where}/image", said
 
 
 def _judge_moments(at: datetime | None, base: datetime | None, now: datetime) -> Iterator[Fault]:
@@ -159,6 +163,9 @@ def _judge_struct(told: Any, shape: type[Struct], where: str) -> Iterator[Fault]
             yield from _judge_value(told[name], field.type, f"{where}/{name}")
         elif field.required:
             yield f"{where}/{name}", "is required"
+    image, image_id = told.get("image"), told.get("image_id", "")
+    if "image_id" in fields and isinstance(image, str) and isinstance(image_id, str):
+        yield from _judge_image(image, image_id, where)
 
 
 def _judge_value(told: Any, kind: Any, where: str) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ from imagecatalog.errors import clean_text
 CONTAINERS_LIMIT = 500_000
 """Of one body."""
 _TEXT_LIMIT = 1024
-_STORABLE = r"^[^\x00\ud800-\udfff]*\Z"
+_STORABLE = r"^[^\x00\ud800-\udfff]*$"
 
 Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=_STORABLE)]

@@ -13,12 +13,19 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from imagecatalog.domain.receipts import ScanReceipt
-from imagecatalog.errors import BaseNotHeld, BodyTooLarge, CatalogError, InvalidBody
+from imagecatalog.errors import (
+    BaseNotHeld,
+    BodyTooLarge,
+    CatalogError,
+    InvalidBody,
+    ScanRefused,
+    SourceUnavailable,
+)
 from imagecatalog.formats.scans import (
     Differences,
     WholeScan,
@@ -43,11 +50,9 @@ class Subject(Struct, frozen=True):
     """All that runs in it; what it raises makes the scan none."""
 
 
-class Teller(Protocol):
-    """Tells the server; raises what it refuses as the error that it is."""
-
-    def __call__(self, cluster: str, body: bytes) -> ScanReceipt:
-        """Tell a scan of a cluster."""
+Teller = Callable[[str, bytes], bytes]
+"""Tells the server a scan of a cluster; what it answered. Raises what it refuses as that error."""
+_RECEIPT = msgspec.json.Decoder(ScanReceipt)
 
 
 class Agent:
@@ -217,12 +222,14 @@ class _Desk:
         try:
             try:
                 self._send(told)
-            except BaseNotHeld:
+            except (BaseNotHeld, ScanRefused):
+                if told is scan:
+                    raise
                 before = {}
                 self._buffer.forget_base()
                 self._remark("the server has not what we told it: all is told anew")
                 self._send(scan)
-        except (InvalidBody, BodyTooLarge) as error:
+        except (InvalidBody, BodyTooLarge, ScanRefused) as error:
             faults = error.faults if isinstance(error, InvalidBody) else ()
             said = "; ".join(f"{where} {what}" for where, what in faults[:3]) or error.message
             if faults and all(where == "/at" for where, _ in faults):
@@ -246,7 +253,13 @@ class _Desk:
 
     def _send(self, scan: WholeScan | Differences) -> None:
         body = encode_scan(scan)
-        receipt = self._tell(self.name, body)
+        try:
+            receipt = _RECEIPT.decode(self._tell(self.name, body))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise SourceUnavailable(
+                "the server answered what is no receipt",
+                hint="is that the address of an imagecatalog server?",
+            ) from None
         what = "whole" if isinstance(scan, WholeScan) else plural(len(scan.pods), "changed pod")
         self._remark(
             f"told of {scan.at:%Y-%m-%dT%H:%M:%SZ} ({what}, {len(body):,} bytes):"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
-from imagecatalog.store.schema import cluster, scan
+from imagecatalog.store.schema import cluster, run, scan
 
 
 def note_pushed(c: Connection, name: str, *, now: datetime) -> None:
@@ -26,7 +26,12 @@ def forget_pushed(c: Connection, until: datetime) -> None:
 
 
 def find_base(c: Connection, name: str, at: datetime) -> datetime | None:
-    """The moment of the last scan of a cluster before another; None: there is none."""
+    """The moment of the last scan of a cluster before another; None: there is none.
+
+    No other scan of it is taken before this transaction's end.
+    """
+    lock = select(cluster.c.id).where(cluster.c.name == name).with_for_update(key_share=True)
+    c.execute(lock)
     query = (
         select(func.max(scan.c.at))
         .join(cluster, cluster.c.id == scan.c.cluster_id)
@@ -34,6 +39,21 @@ def find_base(c: Connection, name: str, at: datetime) -> datetime | None:
     )
     found: datetime | None = c.scalar(query)
     return found
+
+
+def count_running(c: Connection, name: str, at: datetime) -> int:
+    """How many containers of a cluster ran at a moment, as scans have it."""
+    query = (
+        select(func.coalesce(func.sum(run.c.replicas), 0))
+        .join(cluster, cluster.c.id == run.c.cluster_id)
+        .where(
+            cluster.c.name == name,
+            run.c.since <= at,
+            or_(run.c.until.is_(None), run.c.until > at),
+            run.c.origin.is_(None),
+        )
+    )
+    return int(c.scalar(query) or 0)
 
 
 def last_scan(c: Connection, name: str) -> datetime | None:
