@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
-from imagecatalog.domain import answers
+from imagecatalog.domain import answers, feeds
 from imagecatalog.store.page import Page
 
 Get = Callable[..., Any]
@@ -29,7 +29,7 @@ LISTS: dict[str, type[msgspec.Struct]] = {
     "/search?q=edge": answers.SearchHit,
     "/clusters": answers.Health,
     "/registries": answers.Health,
-    "/feeds": answers.Health,
+    "/feeds": feeds.FeedItem,
 }
 PAGED = [path for path in LISTS if "/tags" not in path and "/search" not in path][:6]
 

@@ -102,7 +102,7 @@ def test_a_package_tells_its_faults(site: str, open_page: Open) -> None:
     expect(page.locator("#advisories")).to_contain_text("debian/bookworm")
     _fits(page)
     page = open_page(f"{site}/packages/nss")
-    expect(page.locator(".lead")).to_contain_text("also a source package: libnss3")
+    expect(page.locator(".lead")).to_contain_text("Its packages: libnss3")
 
 
 def test_an_advisory_is_found(site: str, open_page: Open) -> None:

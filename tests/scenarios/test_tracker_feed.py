@@ -70,6 +70,16 @@ def test_a_broken_file_changes_nothing_and_spoils_no_other(
     assert known(command, "DSA-5865-1") == {("bookworm", "3.0.16-1")}
 
 
+@pytest.mark.parametrize("text", ["", " \n", "{}"])
+def test_an_empty_file_says_what_to_do(command: CommandLine, tmp_path: Path, text: str) -> None:
+    command.run("init")
+    path = tmp_path / "tracker.json"
+    path.write_text(text)
+    said = command.run("refresh", "--from-file", f"debian-tracker={path}", expect=1).err
+    assert f"failed: debian-tracker json: {path.as_uri()}: it is empty\n" in said
+    assert "hint: what was known of it is kept; fetch it again, or look what became of it" in said
+
+
 def test_a_file_named_wrongly_is_wrong_usage(command: CommandLine, tmp_path: Path) -> None:
     command.run("init")
     for words in ("debian-tracker", "debian-tracker=", f"debian-tracker={tmp_path}/none"):

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from imagecatalog.domain.suppressions import DeferralItem, DeferralWish, check_fault
 from imagecatalog.errors import BadName, UsageError, clean_text
@@ -41,6 +42,9 @@ def put_off(c: Connection, wish: DeferralWish, *, by: str, most_days: int, now: 
     item, is_new = deferrals.add_deferral(
         c, number, wish, by=clean_text(by.strip()[:BY_LIMIT]), now=now
     )
+    if wish.package is not None and not deferrals.is_package_met(c, wish.package):
+        note = f"no image that was met holds a package {wish.package}: is it written right?"
+        item = replace(item, note=note)
     return PutOff(item, is_new)
 
 

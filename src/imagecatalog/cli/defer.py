@@ -157,6 +157,8 @@ def _remark(invocation: Invocation, item: DeferralItem) -> None:
         f" in {what}" for what in (item.package, item.image and f"images {item.image}") if what
     )
     click.echo(clean(f"deferral {item.id}: {item.advisory}{where}, {state}"), err=True)
+    if item.note:
+        click.echo(clean(f"warning: {item.note}"), err=True)
 
 
 def _show_deferrals(items: Sequence[DeferralItem]) -> None:

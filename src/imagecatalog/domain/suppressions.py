@@ -142,6 +142,8 @@ class DeferralItem(Struct, frozen=True, kw_only=True):
     state: DeferralState
     withdrawn_by: str | None = None
     withdrawn: datetime | None = None
+    note: str | None = None
+    """What is odd about it, told to who makes it: it is taken all the same."""
 
 
 def check_fault(text: str) -> str:

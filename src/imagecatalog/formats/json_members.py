@@ -66,6 +66,12 @@ class _Reader:
     def __init__(self, stream: BinaryIO, where: str, limit: int) -> None:
         self._stream, self._where, self._limit = stream, where, limit
         self._buffer = stream.read(_CHUNK).lstrip()
+        if not self._buffer:
+            raise BadDocument(
+                where,
+                "it is empty",
+                hint="what was known of it is kept; fetch it again, or look what became of it",
+            )
         self._from = self._start = self._end = 0
 
     def next_mark(self, pattern: re.Pattern[bytes]) -> bytes:

@@ -43,6 +43,7 @@ _AT_ONCE = 200
 _ROWS_AT_ONCE = 20_000
 """Ranges of versions in one go, or those of one part."""
 _LEAST_KEPT = 0.9
+_KEPT = "what was known of it is kept; fetch it again, or look what became of it"
 
 _ALL = AffectedRange(None, None)
 _ROW = (
@@ -154,12 +155,12 @@ def _gather(parts: Iterable[FeedPart]) -> Iterator[list[FeedPart]]:
 
 def _check(seen: Collection[str], known: Collection[str], where: str) -> None:
     if not seen:
-        raise BadDocument(where, "it is empty")
+        raise BadDocument(where, "it is empty", hint=_KEPT)
     if len(seen) < _LEAST_KEPT * len(known):
         raise BadDocument(
             where,
             f"it has {len(seen):,} parts where it had {len(known):,}: more than a tenth is missing",
-            hint="what was known of it is kept; fetch it again, or look what became of it",
+            hint=_KEPT,
         )
 
 

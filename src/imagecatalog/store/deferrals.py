@@ -11,7 +11,7 @@ from sqlalchemy import Connection, or_, select
 from imagecatalog.domain.suppressions import DeferralItem, DeferralState, DeferralWish, check_fault
 from imagecatalog.errors import NotFound
 from imagecatalog.store.dialect import insert_returning
-from imagecatalog.store.schema import advisory, deferral
+from imagecatalog.store.schema import advisory, deferral, package_version
 from imagecatalog.store.suppressions import list_names_of
 
 SHOWN_AFTER = timedelta(days=30)
@@ -69,6 +69,15 @@ def add_deferral(
         return get_deferral(c, known, now=now), False
     number = insert_returning(c, deferral, [told | {"made_at": now}], deferral.c.id)[0].id
     return get_deferral(c, number, now=now), True
+
+
+def is_package_met(c: Connection, name: str) -> bool:
+    """Whether any image was met that holds a binary or source package of that name."""
+    names = {name, name.lower(), name.lower().replace("_", "-").replace(".", "-")}
+    query = select(package_version.c.id).where(
+        or_(package_version.c.name.in_(names), package_version.c.source.in_(names))
+    )
+    return c.scalar(query.limit(1)) is not None
 
 
 def get_deferral(c: Connection, number: int, *, now: datetime) -> DeferralItem:
