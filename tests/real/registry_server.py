@@ -26,15 +26,24 @@ class DockerRegistry:
     """A registry on a loopback port, a free one if none is given, its storage below ``folder``.
 
     Deleting is allowed. With ``secure`` it speaks TLS (``ca`` is the authority's PEM file) and wants
-    USER and PASSWORD. On port 443 its name is the address alone.
+    USER and PASSWORD. On port 443 its name is the address alone. It tells ``notify`` (address and
+    secret) of pushes.
     """
 
-    def __init__(self, folder: Path, *, secure: bool = False, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        secure: bool = False,
+        port: int | None = None,
+        notify: tuple[str, str] | None = None,
+    ) -> None:
         for program, package in PROGRAMS.items():
             assert shutil.which(program), f"{program} is missing: install the package {package}"
         self.folder = folder
         self.secure = secure
-        self._address = f"127.0.0.1:{port or _free_port()}"
+        self._notify = notify
+        self._address = f"127.0.0.1:{port or free_port()}"
         self.host = self._address.removesuffix(":443")
         self.url = f"{'https' if secure else 'http'}://{self.host}"
         self.ca = folder / "ca.pem"
@@ -86,6 +95,12 @@ class DockerRegistry:
             f"storage: {{filesystem: {{rootdirectory: {self.folder / 'storage'}}},"
             " delete: {enabled: true}}\n"
         )
+        if self._notify is not None:
+            address, secret = self._notify
+            config += (
+                f"notifications: {{endpoints: [{{name: catalog, url: '{address}', timeout: 5s,"
+                f" headers: {{Authorization: ['Bearer {secret}']}}, threshold: 3, backoff: 1s}}]}}\n"
+            )
         if not self.secure:
             return f"{config}http: {{addr: '{self._address}'}}\n"
         _write_certificates(self.folder)
@@ -120,7 +135,7 @@ class DockerRegistry:
         raise AssertionError(f"docker-registry gave no answer: {(self.folder / 'log').read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

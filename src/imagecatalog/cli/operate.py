@@ -23,6 +23,7 @@ from imagecatalog.errors import UsageError
 if TYPE_CHECKING:
     from imagecatalog.config import Settings
     from imagecatalog.jobs.report import Report
+    from imagecatalog.jobs.schedule import Scheduler
     from imagecatalog.store.engine import Catalog
 
 PORT = 3691
@@ -56,26 +57,42 @@ _PORT = click.option(
 @click.option("--no-jobs", is_flag=True, help="Leave the periodic jobs to others (timers).")
 @click.pass_obj
 def serve(invocation: Invocation, host: str, port: int, *, no_jobs: bool) -> None:
-    """Pages and API; on an SQLite database also the hourly jobs."""
+    """Pages and API; on an SQLite database also the hourly jobs.
+
+    On any database it looks at once at what registries tell of pushes.
+    """
     with invocation.catalog() as (settings, catalog):
         _serve(invocation, settings, catalog, host, port, with_jobs=not no_jobs)
 
 
 @click.command(cls=Verb)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="NAME",
+    help="Read REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST alone; may be repeated.",
+)
 @click.pass_obj
-def sync(invocation: Invocation, sources: tuple[str, ...]) -> int:
+def sync(invocation: Invocation, sources: tuple[str, ...], images: tuple[str, ...]) -> int:
     """Read registries: which images there are, what is in them.
 
     SOURCE is https://registry.example.org[/prefix], oci:DIR (an OCI layout or a folder of them) or
     docker-archive:FILE; left out, every [[registry]] of the configuration.
     """
     from imagecatalog.cli.progress import show_progress
+    from imagecatalog.jobs.looking import sync_images
     from imagecatalog.jobs.sync import sync as run
 
     with invocation.catalog() as (settings, catalog):
         with show_progress(is_quiet=invocation.is_quiet) as progress:
-            report = run(catalog, settings, sources, now=_now, progress=progress)
+            if images:
+                report = sync_images(
+                    catalog, settings, images, sources, now=_now, progress=progress
+                )
+            else:
+                report = run(catalog, settings, sources, now=_now, progress=progress)
         return tell_report(invocation, report)
 
 
@@ -253,11 +270,14 @@ def _serve(
 ) -> None:
     import uvicorn
 
+    from imagecatalog.jobs.schedule import Scheduler
     from imagecatalog.web import create_asgi_app
 
     logging.getLogger("imagecatalog").setLevel(logging.INFO)
     with closing(_listen(host, port)) as listener, _stoppable():
-        app = create_asgi_app(settings, catalog)
+        scheduler = Scheduler(catalog, settings, periodic=catalog.embedded) if with_jobs else None
+        wake = scheduler.wake if scheduler else lambda: None
+        app = create_asgi_app(settings, catalog, wake=wake)
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
         config.log_level = "warning"
         _remark(invocation, f"serving on {_address(listener)} (stop with Ctrl-C)")
@@ -267,23 +287,35 @@ def _serve(
                 invocation,
                 'reads are open: whoever reaches this address may; [api] reads = "token" shuts them',
             )
-        with _jobs(settings, catalog, wanted=with_jobs and catalog.embedded):
+        with _jobs(scheduler), _watching(settings, catalog, wanted=with_jobs):
             uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextmanager
-def _jobs(settings: Settings, catalog: Catalog, *, wanted: bool) -> Iterator[None]:
-    from imagecatalog.jobs.schedule import Scheduler
-
-    if not wanted:
+def _jobs(scheduler: Scheduler | None) -> Iterator[None]:
+    if scheduler is None:
         yield
         return
-    scheduler = Scheduler(catalog, settings)
     scheduler.start()
     try:
         yield
     finally:
         scheduler.stop()
+
+
+@contextmanager
+def _watching(settings: Settings, catalog: Catalog, *, wanted: bool) -> Iterator[None]:
+    if not wanted or not any(cluster.watch for cluster in settings.clusters):
+        yield
+        return
+    from imagecatalog.jobs.watch import Watching
+
+    watching = Watching(catalog, settings, now=_now)
+    watching.start()
+    try:
+        yield
+    finally:
+        watching.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -65,12 +65,12 @@ class Crawl:
             try:
                 for name in self._source.repositories():
                     names.add(name)
-                    waiting[pool.submit(self._sync_repository, name)] = name
+                    waiting[pool.submit(self.sync_repository, name)] = name
             except CatalogError as error:
                 report += Report(failed=(Failure.of(self._source.name, error),))
             else:
                 for name in self._unlisted(names):
-                    waiting[pool.submit(self._sync_repository, name)] = name
+                    waiting[pool.submit(self.sync_repository, name)] = name
             with cancelling(pool):
                 for done, future in enumerate(as_completed(waiting), 1):
                     report += future.result()
@@ -157,7 +157,8 @@ class Crawl:
             known = repositories.list_repository_names(c, self._source.name + "/")
         return {name for name in known.keys() - names if self._source.covers(name)}
 
-    def _sync_repository(self, name: str) -> Report:
+    def sync_repository(self, name: str) -> Report:
+        """Look at all tags of a repository."""
         failed: list[Failure] = []
         with self._catalog.read() as c:
             before = repositories.list_current_tags(c, name)

@@ -1,11 +1,14 @@
-"""Runs the periodic jobs in the one server process of an embedded database."""
+"""Runs the periodic jobs in the one server process of an embedded database.
+
+What must not wait for a long job to end runs beside them, there and on PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -14,6 +17,7 @@ from imagecatalog.config import Settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.jobs.clair import has_notices
 from imagecatalog.jobs.matching import has_waiting, judge_findings
+from imagecatalog.jobs.pushes import has_pushes, sync_pushed, take_up_pushes
 from imagecatalog.jobs.record import judge_runs, record
 from imagecatalog.jobs.refresh import list_feeds, refresh
 from imagecatalog.jobs.report import Report
@@ -23,6 +27,8 @@ from imagecatalog.store.engine import Catalog
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY = 5.0
+_BURST = 0.5
+"""Seconds in which the rest of what belongs together arrives."""
 
 
 class Job(Struct, frozen=True):
@@ -33,6 +39,8 @@ class Job(Struct, frozen=True):
     run: Callable[[], Report]
     is_asked_for: Callable[[], bool] = lambda: False
     """Whether there is something that should not wait for its time."""
+    is_prompt: bool = False
+    """Whether it should not even wait for another job to end."""
 
 
 def utc_now() -> datetime:
@@ -46,6 +54,16 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
     if settings.registries:
         jobs.append(
             Job("sync", timedelta(hours=1), lambda: sync(catalog, settings, [], now=utc_now))
+        )
+    if settings.registries and settings.hooks.registry_secret is not None:
+        jobs.append(
+            Job(
+                "pushes",
+                timedelta(hours=1),
+                lambda: sync_pushed(catalog, settings, now=utc_now),
+                lambda: has_pushes(catalog, now=utc_now()),
+                is_prompt=True,
+            )
         )
     if settings.clusters or settings.hosts:
         jobs.append(
@@ -95,33 +113,73 @@ def _has_pushed(catalog: Catalog) -> bool:
 
 
 class Scheduler:
-    """Runs each job when it was last run longer ago than its interval, one at a time."""
+    """Runs each job when it was last run longer ago than its interval, one at a time.
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    Prompt jobs have a thread of their own; without ``periodic`` they are all that is run.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings, *, periodic: bool = True) -> None:
         self._catalog = catalog
-        self._jobs = list_jobs(catalog, settings)
+        jobs = list_jobs(catalog, settings)
+        lanes = [[one for one in jobs if one.is_prompt is prompt] for prompt in (False, True)]
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._woken = threading.Event()
+        self._takes_up = periodic
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
+            for lane, name, wanted in zip(
+                lanes, ("jobs", "prompt jobs"), (periodic, True), strict=True
+            )
+            if lane and wanted
+        ]
 
     def start(self) -> None:
-        """Begin, in a thread of its own; what is overdue runs at once."""
-        self._thread.start()
+        """Begin, in threads of its own; what is overdue runs at once."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Have prompt jobs look at once whether there is work."""
+        self._woken.set()
 
     def stop(self, *, wait: float = 5.0) -> None:
         """Begin no further job, and wait some seconds for one under way: it may be ended anywhere."""
         self._stopping.set()
-        self._thread.join(wait)
+        self._woken.set()
+        until = time.monotonic() + wait
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
-    def _run(self) -> None:
-        due = {job.name: self._first_run(job) for job in self._jobs}
+    def _run(self, jobs: Sequence[Job]) -> None:
+        is_prompt = any(job.is_prompt for job in jobs)
+        if is_prompt and self._takes_up:
+            self._take_up()
+        due = {job.name: self._first_run(job) for job in jobs}
         while not self._stopping.is_set():
-            for job in self._jobs:
+            began = time.monotonic()
+            for job in jobs:
                 if self._stopping.is_set():
                     break
                 if due[job.name] <= utc_now() or self._is_asked_for(job):
                     due[job.name] = utc_now() + job.every
                     self._run_job(job, due[job.name])
-            self._stopping.wait(_LOOK_EVERY)
+            if is_prompt:
+                self._rest(time.monotonic() - began)
+            else:
+                self._stopping.wait(_LOOK_EVERY)
+
+    def _rest(self, worked: float) -> None:
+        """Wait to be woken, at least as long as the work took: a storm leaves others their share."""
+        self._stopping.wait(min(worked, 60.0))
+        if self._woken.wait(_LOOK_EVERY):
+            self._woken.clear()
+            self._stopping.wait(_BURST)
+
+    def _take_up(self) -> None:
+        try:
+            take_up_pushes(self._catalog, now=utc_now())
+        except CatalogError as error:
+            _log.error("job pushes: %s", error.message)
 
     def _is_asked_for(self, job: Job) -> bool:
         try:

@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from imagecatalog.catalog import timeline
 from imagecatalog.config import Settings
 from imagecatalog.errors import BadDocument, SourceUnavailable, UsageError
 from imagecatalog.jobs.crawl import Crawl
-from imagecatalog.jobs.lineage import settle_lineage
-from imagecatalog.jobs.matching import judge_findings
-from imagecatalog.jobs.report import Failure, Progress, Report, plural, say_nothing
-from imagecatalog.matching import succession, updates
-from imagecatalog.planning.following import follow_plans
+from imagecatalog.jobs.pushes import sync_pushed
+from imagecatalog.jobs.report import Failure, Progress, Report, say_nothing
+from imagecatalog.jobs.settling import settle
+from imagecatalog.jobs.unmet import fetch_unmet
 from imagecatalog.sources.open import open_source
 from imagecatalog.store import health
 from imagecatalog.store.engine import Catalog
@@ -30,8 +28,10 @@ def sync(
 ) -> Report:
     """Bring the catalog up to date with these sources, or with all registries of the settings.
 
-    One source's, repository's or image's fault is reported and leaves the others as they are.
+    What runs of them and was never met is fetched by its digest; what registries told of is looked
+    at. One source's, repository's or image's fault is reported and leaves the others as they are.
     """
+    is_all = not addresses
     addresses = addresses or [setting.url for setting in settings.registries]
     if not addresses:
         raise UsageError(
@@ -43,14 +43,9 @@ def sync(
     report = Report()
     for address in addresses:
         report += _sync_address(catalog, settings, address, now, progress)
-    settle_lineage(catalog)
-    judge_findings(catalog, settings, progress=progress)
-    with catalog.write() as c:
-        timeline.match_images(c)
-        updates.judge(c)
-        succession.judge(c, settings.lines)
-        closed = follow_plans(c, settings.lines, now=now())
-    return report + Report((f"{plural(closed, 'plan')} closed",)) if closed else report
+    report += fetch_unmet(catalog, settings, addresses, now=now, progress=progress)
+    report += settle(catalog, settings, now=now, progress=progress)
+    return report + sync_pushed(catalog, settings, now=now) if is_all else report
 
 
 def _sync_address(
