@@ -119,8 +119,8 @@ def _show_doubts(found: Exposure) -> None:
     if found.unknown:
         runs = "runs" if found.unknown == 1 else "run"
         say(
-            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, and whose packages are not known;"
-            " see imagecatalog outdated --status unknown"
+            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, whose packages are not known,"
+            " or of whose release no feed tells; see imagecatalog outdated --status unknown"
         )
     if found.undetermined:
         say(f"\nundetermined by the tracker: {_some(found.undetermined)}")

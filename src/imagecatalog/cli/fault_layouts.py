@@ -38,8 +38,8 @@ def show_running_faults(found: RunningFaults) -> None:
     if found.unknown:
         runs = "runs" if found.unknown == 1 else "run"
         say(
-            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, and whose packages are not known;"
-            " see imagecatalog outdated --status unknown"
+            f"\nunknown: {plural(found.unknown, 'image')} that {runs}, whose packages are not known,"
+            " or of whose release no feed tells; see imagecatalog outdated --status unknown"
         )
     for old in found.old_scores:
         say(wrap(f"\ntoo old: {old}", 9))

@@ -149,7 +149,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     more_images: bool
     """Whether images that do not run are left out beyond the limit."""
     unknown: int
-    """Images that run and of which the packages, hence the answer, are not known."""
+    """Images that run and of which the answer is not known: no packages, or no feed of their release."""
     undetermined: tuple[str, ...] = ()
     """``source in release`` of which nobody has found out yet whether it is affected."""
     due: datetime | None = None
@@ -216,7 +216,7 @@ class RunningFaults(Struct, frozen=True, kw_only=True):
     running: int
     """Distinct images that run, and whose packages are known."""
     unknown: int
-    """Images that run anywhere, and whose packages are not known."""
+    """Images that run anywhere, and whose packages are not known, or of whose release no feed tells."""
     total: int
     """How many items there are, on all pages."""
     items: tuple[RunningFault, ...]
