@@ -74,8 +74,8 @@ def tell(client: TestClient) -> Tell:
 
     def send(body: dict[str, Any], cluster: str = "north") -> tuple[int, int, int]:
         answer = client.post(f"/api/v1/clusters/{cluster}/scan", json=body)
-        assert answer.status_code == 200, answer.text
         told = answer.json()
+        assert answer.status_code == (201 if told.get("created") else 200), answer.text
         assert (told["cluster"], told["at"]) == (cluster, body["at"])
         return told["running"], told["appeared"], told["ended"]
 
@@ -130,6 +130,8 @@ def test_the_same_again_changes_nothing(
     assert [tell(body) for body in bodies] == [(2, 2, 0), (2, 1, 1)]
     before = pods_at(client), pods_at(client, EARLIER)
     clock.now += timedelta(hours=1)
+    again = client.post("/api/v1/clusters/north/scan", json=bodies[0])
+    assert (again.status_code, again.json()["created"]) == (200, False)
     assert [tell(body) for body in bodies * 2] == [(2, 0, 0)] * 4
     assert (pods_at(client), pods_at(client, EARLIER)) == before
 
@@ -301,7 +303,7 @@ def test_it_wants_a_token_that_may(catalog: Catalog, clock: Clock) -> None:
         assert problem(ci, body)["status"] == 403
     secret = make_token(catalog, "acme", scopes=["record"], repositories=["acme/*"])
     with asking(catalog, clock, secret=secret) as limited:
-        assert limited.post("/api/v1/clusters/north/scan", json=body).status_code == 200
+        assert limited.post("/api/v1/clusters/north/scan", json=body).status_code == 201
         later = NOON + timedelta(minutes=1)
         foreign = "registry.example.org/kube/pause:3"
         refused = problem(limited, whole(later, container("a"), container("b", image=foreign)))

@@ -20,6 +20,7 @@ def keep_scan(c: Connection, name: str, scan: Scan, *, told_by: str, now: dateti
     ``ScanRefused`` for a moment of which none is taken. Of a failed scan nothing is kept but that.
     """
     at = scan.at.replace(microsecond=0)
+    is_known = isinstance(scan, FailedScan) or pushed.has_scan(c, name, at)
     if isinstance(scan, FailedScan):
         running, appeared, ended = 0, 0, 0
     elif isinstance(scan, Differences):
@@ -33,7 +34,14 @@ def keep_scan(c: Connection, name: str, scan: Scan, *, told_by: str, now: dateti
         health.note_try(c, "cluster", name, at=now, seconds=0, error=fault, detail=detail, seen=at)
     if appeared or ended:
         pushed.note_pushed(c, name, now=now)
-    return ScanReceipt(cluster=name, at=at, running=running, appeared=appeared, ended=ended)
+    return ScanReceipt(
+        cluster=name,
+        at=at,
+        running=running,
+        appeared=appeared,
+        ended=ended,
+        created=not is_known or bool(appeared or ended),
+    )
 
 
 def _take_whole(

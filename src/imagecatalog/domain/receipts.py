@@ -76,3 +76,5 @@ class ScanReceipt(Struct, frozen=True, kw_only=True):
     """Containers that ran then."""
     appeared: int
     ended: int
+    created: bool
+    """False: the very same was told before, or that it failed."""

@@ -41,6 +41,12 @@ def find_base(c: Connection, name: str, at: datetime) -> datetime | None:
     return found
 
 
+def has_scan(c: Connection, name: str, at: datetime) -> bool:
+    """Whether anything was taken of this moment of a cluster."""
+    query = select(scan.c.at).join(cluster, cluster.c.id == scan.c.cluster_id)
+    return c.scalar(query.where(cluster.c.name == name, scan.c.at == at)) is not None
+
+
 def count_running(c: Connection, name: str, at: datetime) -> int:
     """How many containers of a cluster ran at a moment, as scans have it."""
     query = (

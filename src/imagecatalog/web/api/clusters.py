@@ -53,13 +53,15 @@ def _refer(name: str) -> dict[str, str]:
 
 
 _BODIES = {"oneOf": [_refer(one.__name__) for one in (WholeScan, Differences, FailedScan)]}
+_RECEIPT = {JSON: {"schema": _refer(ScanReceipt.__name__)}}
 _DOCUMENTED: dict[str, Any] = {
     "response_class": Response,
-    "status_code": HTTPStatus.OK,
+    "status_code": HTTPStatus.CREATED,
     "responses": {
+        201: {"description": "A scan that is new here.", "content": _RECEIPT},
         200: {
-            "description": "It was taken, now or before.",
-            "content": {JSON: {"schema": _refer(ScanReceipt.__name__)}},
+            "description": "The very same was told before, or that it failed.",
+            "content": _RECEIPT,
         },
         **{
             status: {
@@ -92,7 +94,8 @@ def take_scan(request: Request, name: ClusterName, holder: Holder, body: Packed)
             confirm(c, holder, "record", now=now)
             receipt = keep_scan(c, name, scan, told_by=holder.token.name, now=now)
     service.wake()
-    return Response(encode(receipt), HTTPStatus.OK, {"Cache-Control": "no-store"}, JSON)
+    status = HTTPStatus.CREATED if receipt.created else HTTPStatus.OK
+    return Response(encode(receipt), status, {"Cache-Control": "no-store"}, JSON)
 
 
 def _check_images(holder: TokenRow, scan: Scan) -> None:
