@@ -7,7 +7,7 @@ a moment stays as it was. Each step is one short transaction; a scan may come in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, delete, select, type_coerce, update
@@ -36,8 +36,9 @@ def sum_up(c: Connection, cluster_id: int, *, until: datetime) -> bool:
     """
     locked = select(cluster).where(cluster.c.id == cluster_id).with_for_update(key_share=True)
     row = c.execute(locked).one()
-    # What is not ended yet may end as soon as with the last look.
-    until = min([until, *(one for one in (row.last_scan, row.last_told) if one is not None)])
+    # Of the very last look more may be told, and what is not ended yet may end with it.
+    last_looks = [one for one in (row.last_scan, row.last_told) if one is not None]
+    until = min([until, *(one - timedelta(seconds=1) for one in last_looks)])
     if row.summed_up is not None and row.summed_up >= until:
         return False
     here = [run.c.cluster_id == cluster_id, run.c.until <= until]

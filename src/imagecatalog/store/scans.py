@@ -144,7 +144,7 @@ def _find_place(
     if now is not None and last is not None and last > now + AHEAD:
         last = _forget_future(c, number, now + AHEAD)
     summed_up = c.scalar(select(cluster.c.summed_up).where(cluster.c.id == number))
-    if summed_up is not None and last is not None and at <= summed_up and at < last:
+    if summed_up is not None and at <= summed_up:
         raise ScanRefused(
             f"what ran in {name} until {summed_up:%Y-%m-%d %H:%M:%S} UTC is summed up: "
             "no scan of before is taken",
@@ -165,9 +165,12 @@ def _forget_future(c: Connection, number: int, moment: datetime) -> datetime | N
         c.execute(delete(run).where(here, run.c.since >= first))
         again = {"until": None, "span": None, "seen": run.c.since}
         c.execute(update(run).where(here, run.c.until >= first).values(again))
-    c.execute(update(cluster).where(cluster.c.id == number).values(last_scan=last))
-    too_late = and_(cluster.c.id == number, cluster.c.summed_up > last)
-    c.execute(update(cluster).where(too_late).values(summed_up=last))
+    of_it = cluster.c.id == number
+    c.execute(update(cluster).where(of_it).values(last_scan=last))
+    # Never beyond the last look: that is where the next one is taken.
+    end = None if last is None else last - timedelta(seconds=1)
+    too_late = cluster.c.summed_up > (moment if end is None else end)
+    c.execute(update(cluster).where(of_it, too_late).values(summed_up=end))
     return last
 
 
