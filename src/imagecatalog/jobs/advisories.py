@@ -31,6 +31,7 @@ from imagecatalog.sources.feeds import FeedFile, open_feed
 from imagecatalog.sources.http import Http
 from imagecatalog.store import advisories, health
 from imagecatalog.store.engine import Catalog
+from imagecatalog.store.faults import GROUP_LIMIT
 from imagecatalog.store.scopes import list_held
 
 TRACKER, OSV, SECDB = "debian-tracker", "osv", "alpine-secdb"
@@ -164,9 +165,16 @@ def _apply_osv(catalog: Catalog, file: FeedFile, progress: Progress, http: Http)
             parts = osv.read_osv(records, faults, file.ecosystem)
             watched = watch(parts, faults, file.address, f"read {feed}", progress)
             applied = advisories.apply_feed(c, feed, watched, where=file.address)
+            if applied.unjoined:
+                faults.note(file.name, _TOO_MANY.format(applied.unjoined, GROUP_LIMIT))
             kept = _state(feed, validators, applied.parts, faults)
             save_state(c, file.address, kept)
     return _outcome(kept, applied)
+
+
+_TOO_MANY = (
+    "{:,} of its names are told to be one fault; over {:,} are not joined: each counts alone"
+)
 
 
 def _state(feed: str, validators: Validators, parts: int, faults: Faults) -> FileState:

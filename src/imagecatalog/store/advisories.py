@@ -41,7 +41,7 @@ from imagecatalog.store.scopes import find_scopes, put_scopes
 _AT_ONCE = 200
 """Parts of a feed in one go."""
 _ROWS_AT_ONCE = 20_000
-"""Ranges of versions in one go, or those of one part."""
+"""Ranges of versions and names of faults in one go, or those of one part."""
 _LEAST_KEPT = 0.9
 _KEPT = "what was known of it is kept; fetch it again, or look what became of it"
 
@@ -68,6 +68,8 @@ class Applied(Struct, frozen=True):
     parts: int
     changed: int
     gone: int
+    unjoined: int = 0
+    """Advisories that are told to be one fault with more others than any fault has names."""
 
 
 def apply_feed(
@@ -100,13 +102,11 @@ def apply_feed(
         changed += len(new)
         telling.replace(list(new.values()))
     if not complete:
-        telling.finish()
-        return Applied(len(seen), changed, 0)
+        return Applied(len(seen), changed, 0, telling.finish())
     _check(seen, known, where)
     gone = sorted(known.keys() - seen)
     telling.retract(gone)
-    telling.finish()
-    return Applied(len(seen), changed, len(gone))
+    return Applied(len(seen), changed, len(gone), telling.finish())
 
 
 def retract_feeds(c: Connection, prefix: str, but: Collection[str]) -> tuple[str, ...]:
@@ -146,6 +146,7 @@ def _gather(parts: Iterable[FeedPart]) -> Iterator[list[FeedPart]]:
     for part in parts:
         some.append(part)
         weight += sum(1 + len(one.ranges) for one in part.affected)
+        weight += sum(len(one.aliases) + len(one.covers) for one in part.advisories)
         if len(some) == _AT_ONCE or weight > _ROWS_AT_ONCE:
             yield some
             some, weight = [], 0
@@ -243,13 +244,13 @@ class _Telling:
                 )
             )
 
-    def finish(self) -> None:
-        """Join faults anew, and have judged anew what that changes."""
+    def finish(self) -> int:
+        """Join faults anew, and have judged anew what that changes; how many were too many to join."""
         if self._keeps_scopes:
             named = set(find_scopes(self._c, self.named).values())
             self._drop({one: of for one, of in self._gone.items() if of[0] in named})
-        changed = settle_faults(self._c, self._regrouped) | self._recovered
-        changed = list_grouped(self._c, changed)
+        settled = settle_faults(self._c, self._regrouped)
+        changed = list_grouped(self._c, settled.changed | self._recovered)
         notices: set[int] = set()
         for batch in batches(sorted(changed)):
             query = select(advisory_cover.c.advisory_id).where(
@@ -267,6 +268,7 @@ class _Telling:
                 .from_select(["scope_id", "name"], rows)
                 .on_conflict_do_nothing()
             )
+        return settled.unjoined
 
     def _put_advisories(
         self, advisories: Iterable[Advisory], parts: Iterable[FeedPart]

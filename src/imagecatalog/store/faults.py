@@ -7,7 +7,7 @@ is what can be reached from any of its members.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Select, bindparam, select, update
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import advisory, advisory_alias, rating
 
+GROUP_LIMIT = 1_000
+"""Names of one fault. No fault has so many: where more are told to be one, none of them is joined."""
 _PREFERRED = ("CVE-", "GHSA-")
 
 
@@ -33,22 +35,40 @@ class _Member(Struct, frozen=True):
         return kind, self.name
 
 
-def settle_faults(c: Connection, dirty: Collection[int]) -> set[int]:
-    """Join anew the groups of advisories whose aliases or ratings changed, those that left included.
+class Settled(Struct, frozen=True):
+    """What became of groups that were joined anew."""
 
-    Gives the advisories whose group or severity is another now.
-    """
+    changed: set[int]
+    """Advisories whose group or severity is another now."""
+    unjoined: int
+    """Those that stay by themselves, as too many are told to be one fault."""
+
+
+def settle_faults(c: Connection, dirty: Collection[int]) -> Settled:
+    """Join anew the groups of advisories whose aliases or ratings changed, those that left included."""
     seeds = list_grouped(c, dirty)
     changed: set[int] = set()
     visited: set[int] = set()
+    unjoined = 0
     for batch in batches(sorted(seeds), 500):
         fresh = [one for one in batch if one not in visited]
         if not fresh:
             continue
         neighbours = _reach(c, fresh)
         visited |= neighbours.keys()
-        changed |= _write_groups(c, neighbours)
-    return changed
+        groups = list(_split(neighbours))
+        unjoined += sum(len(group) for group in groups if len(group) > GROUP_LIMIT)
+        changed |= _write_groups(c, _part(groups))
+    return Settled(changed, unjoined)
+
+
+def _part(groups: Iterable[Sequence[int]]) -> list[Sequence[int]]:
+    """The same, of those that are too large each member by itself."""
+    return [
+        part
+        for group in groups
+        for part in ([group] if len(group) <= GROUP_LIMIT else [[one] for one in group])
+    ]
 
 
 def list_grouped(c: Connection, numbers: Collection[int]) -> set[int]:
@@ -106,11 +126,12 @@ def _split(neighbours: Mapping[int, set[int]]) -> Iterable[list[int]]:
         yield group
 
 
-def _write_groups(c: Connection, neighbours: Mapping[int, set[int]]) -> set[int]:
-    members = _read_members(c, neighbours)
-    ratings = _read_ratings(c, neighbours)
+def _write_groups(c: Connection, groups: Collection[Sequence[int]]) -> set[int]:
+    numbers = {one for group in groups for one in group}
+    members = _read_members(c, numbers)
+    ratings = _read_ratings(c, numbers)
     rows: dict[int, dict[str, int | float | None]] = {}
-    for group in _split(neighbours):
+    for group in groups:
         best = min((members[one] for one in group), key=lambda one: one.rank)
         rated = [ratings[one] for one in group if one in ratings]
         severity = max((one for one, _ in rated if one is not None), default=None)
