@@ -295,7 +295,7 @@ def test_the_verb_lists_and_forgets(command: CommandLine, tmp_path: Path) -> Non
     assert "off" in command.run("--config", config, "feeds").out
     shutil.move(path, tmp_path / "gone.zip")
     said = command.run("--config", config, "feeds", "forget", "osv").err
-    assert said.startswith("forgot osv: 1 record in 2 files; ")
+    assert said.startswith("forgot osv: 1 record in 1 file; ")
     assert "told anew" not in said
     assert command.run("feeds", "--format", "json").json() == []
     assert "no feed 'osv'" in command.run("feeds", "forget", "osv", expect=3).err

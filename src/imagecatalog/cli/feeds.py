@@ -96,8 +96,11 @@ def _remark(invocation: Invocation, gone: ForgottenFeed, judged: int | None) -> 
 
     if invocation.is_quiet:
         return
-    files = f" in {plural(len(gone.feeds), 'file')}" if gone.feeds != (gone.name,) else ""
-    after = "is judged anew soon" if judged is None else f"{judged:,} judged anew"
+    parts = [one for one in gone.feeds if one != gone.name]
+    files = f" in {plural(len(parts), 'file')}" if parts else ""
+    after = "what that changes is judged anew soon"
+    if judged is not None:
+        after = f"{plural(judged, 'package')} and names judged anew"
     click.echo(
         clean(f"forgot {gone.name}: {plural(gone.records, 'record')}{files}; {after}"), err=True
     )

@@ -26,7 +26,13 @@ _COLUMNS = (
     Column("ADVISORIES", least=26),
     Column("FROM", least=10, is_name=True),
 )
-_STATE = Column("STATE", least=10)
+_ALL_COLUMNS = (
+    *_COLUMNS[:3],
+    Column("STATE", least=10),
+    _COLUMNS[3],
+    Column("ADVISORIES", least=26, is_prose=True),
+    _COLUMNS[5],
+)
 _NO_FIX = 12
 """Rows without a fix, unless all are asked for."""
 _NAMED = 1
@@ -43,7 +49,7 @@ def show_findings(found: ImageFindings, *, every: bool) -> None:
         shown += _group(suppressed)
     if shown:
         say()
-        columns = (*_COLUMNS[:3], _STATE, *_COLUMNS[3:]) if every else _COLUMNS
+        columns = _ALL_COLUMNS if every else _COLUMNS
         write_table(columns, [_row(many, found.scope, every=every) for many in shown])
     if len(rest) > _NO_FIX and not every:
         say(f"and {len(rest) - _NO_FIX:,} more packages without a fix: see --all")

@@ -82,6 +82,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Whose word counts."""
     candidate: str | None = None
     """What apt would install of the source, where that has the fix."""
+    offered: bool | None = None
+    """Whether the image's apt sources offer the fix; None: they are not known, or were never read."""
     inherited_from: str | None = None
     suppressed: Suppression | None = None
 

@@ -86,9 +86,8 @@ def describe_counts(counts: FindingCounts, *, is_whole: bool = True) -> str:
 def describe_state(one: Finding, scope: str = "") -> str:
     """What to do about a finding, or why nothing can be done; ``scope`` as of ``name_state``."""
     if one.state == "fix-out":
-        # Of dpkg's packages alone apt's word is known.
-        missing = one.type == "deb" and one.candidate is None
-        return f"install {one.fixed}{'; its apt sources do not offer it' if missing else ''}"
+        missing = "; its apt sources do not offer it" if one.offered is False else ""
+        return f"install {one.fixed}{missing}"
     words = refuse_fix(scope) if one.state == "wont-fix" else STATE_WORDS[one.state]
     if one.state == "fixed" and one.fixed:
         return f"{words} since {one.fixed}"

@@ -93,10 +93,14 @@ def _ask(number: int, one: HeldFinding) -> Held:
     )
 
 
-def _list_reached(c: Connection, row: ImageRow, numbers: Collection[int]) -> Mapping[int, str]:
-    """The source version that apt would bring each of these packages to."""
+def _list_reached(
+    c: Connection, row: ImageRow, numbers: Collection[int]
+) -> Mapping[int, str] | None:
+    """The source version that apt would bring each of these packages to; None where nobody knows."""
     if row.setup_id is None:
-        return {}
+        return None
+    if updates.list_states(c, [row.setup_id])[row.setup_id].checked is None:
+        return None
     return updates.list_reached(c, row.setup_id, numbers)
 
 
@@ -104,10 +108,12 @@ def _finding(
     one: HeldFinding,
     facts: FaultFacts,
     why: Suppression | None,
-    reached: Mapping[int, str],
+    reached: Mapping[int, str] | None,
     brought: Mapping[tuple[str, str, str], str | None],
 ) -> Finding:
     kind = type_of(one.scope)
+    candidate = _find_candidate(one, kind, reached or {})
+    is_told = reached is not None and kind == "deb" and one.state == "fix-out"
     bases = {brought.get((kind, name, version)) for _, name, version in one.packages}
     return Finding(
         advisory=one.advisory,
@@ -126,7 +132,8 @@ def _finding(
         reason=one.reason,
         urgency=one.urgency,
         feed=one.feed,
-        candidate=_find_candidate(one, kind, reached),
+        candidate=candidate,
+        offered=candidate is not None if is_told else None,
         inherited_from=bases.pop() if len(bases) == 1 else None,
         suppressed=why,
     )
