@@ -69,11 +69,11 @@ def brief(items: tuple[HistoryItem, ...]) -> list[tuple[str, int, int | None]]:
 def test_the_history_of_an_image_is_one_list(catalog: Catalog, put_image: PutImage) -> None:
     with catalog.write() as c:
         fill(c, put_image)
-        items = history(c, f"{APP}:1").items
+        items = history(c, f"{APP}:1", now=hour(9)).items
         assert brief(items) == [("run", 5, None), ("run", 1, 4), ("tag", 0, None)]
         assert items[0].detail == "runs in north, web, Deployment/app"
         assert (items[1].cluster, items[1].workload) == ("north", "Deployment/app")
-        built = history(c, f"{APP}:2").items
+        built = history(c, f"{APP}:2", now=hour(9)).items
         assert brief(built) == [("tag", 5, None), ("build", 4, None)]
         assert built[1].detail == (
             "by docker-pkg 4.0.4 from r.example.org/debian:12 at 0123456789ab"
@@ -88,7 +88,7 @@ def test_the_history_of_a_repository_is_of_all_its_images(
     with catalog.write() as c:
         fill(c, put_image)
         point(c, hour(7), v2=repositories.list_current_tags(c, APP)["2"])
-        whole = history(c, APP).items
+        whole = history(c, APP, now=hour(9)).items
         assert brief(whole) == [
             ("run", 5, None),
             ("tag", 5, None),
@@ -96,16 +96,16 @@ def test_the_history_of_a_repository_is_of_all_its_images(
             ("run", 1, 4),
             ("tag", 0, 7),
         ]
-        assert history(c, "team/app").items == whole
+        assert history(c, "team/app", now=hour(9)).items == whole
         pages, after = [], None
         while after is not None or not pages:
-            page = history(c, APP, limit=2, after=after)
+            page = history(c, APP, now=hour(9), limit=2, after=after)
             pages.append(page.items)
             after = page.next
         assert [len(page) for page in pages] == [2, 2, 1]
         assert tuple(one for page in pages for one in page) == whole
         with pytest.raises(NotFound):
-            history(c, "r.example.org/nothing")
+            history(c, "r.example.org/nothing", now=hour(9))
 
 
 def test_a_diff_has_packages_layers_and_configuration(

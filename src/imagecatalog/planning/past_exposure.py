@@ -221,7 +221,7 @@ def _describe(
         since=begin,
         until=end,
         still=still,
-        containers=max(step.containers for step in _count(group)),
+        containers=group[0].replicas if len(group) == 1 else max(one.containers for one in _count(group)),
         images=tuple(images),
         packages=tuple(sorted(packages)),
         waited=waited,

@@ -58,18 +58,18 @@ class _Times:
             severity=None if severity is None else SEVERITIES[severity],
             team=team,
             patched=sum(many for _, many in self.deployed),
-            rebuilt_median=_quantile(self.rebuilt, 0.5),
-            rebuilt_p90=_quantile(self.rebuilt, 0.9),
-            deployed_median=_quantile(self.deployed, 0.5),
-            deployed_p90=_quantile(self.deployed, 0.9),
+            rebuilt_median=quantile(self.rebuilt, 0.5),
+            rebuilt_p90=quantile(self.rebuilt, 0.9),
+            deployed_median=quantile(self.deployed, 0.5),
+            deployed_p90=quantile(self.deployed, 0.9),
             waiting=sum(many for _, many in self.waiting),
             rebuilt=self.ready,
-            waiting_median=_quantile(self.waiting, 0.5),
+            waiting_median=quantile(self.waiting, 0.5),
             oldest=self.oldest,
         )
 
 
-def _quantile(times: Sequence[tuple[float, int]], share: float) -> float | None:
+def quantile(times: Sequence[tuple[float, int]], share: float) -> float | None:
     """The least time within which so large a share of all was done."""
     wanted = share * sum(many for _, many in times)
     seen = 0
