@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import structs
 from sqlalchemy import delete, insert, select, update
 from test_store_updates import run
 from tests_store import NOON, PutImage, fixed_in, package
@@ -351,6 +352,13 @@ def test_a_release_that_the_tracker_no_longer_names_keeps_its_faults(
         apply_feed(c, JSON, second, where=JSON, keeps_scopes=True)
         match(c, now=NOON)
         assert {name for *_, name in found(c)} == {"CVE-2026-1", "CVE-2026-3"}
+
+        # A part that has not changed names its scopes alone: the release is looked after still.
+        same = structs.replace(part("tar", tar), affected=(), scopes=frozenset({HERE}))
+        apply_feed(c, JSON, [part("ssl", later), same, *first[2:]], where=JSON, keeps_scopes=True)
+        match(c, now=NOON)
+        assert {name for *_, name in found(c)} == {"CVE-2026-3"}
+        apply_feed(c, JSON, second, where=JSON, keeps_scopes=True)
 
         # Its support has ended, and with it all that is told of it; a source is gone altogether.
         third = [part("ssl", later), *first[2:]]

@@ -89,6 +89,8 @@ class FeedPart(Struct, frozen=True, kw_only=True):
     """Of its bytes: a part with the digest it had is not looked at again."""
     advisories: tuple[Advisory, ...]
     affected: tuple[Affected, ...]
+    scopes: frozenset[str] = frozenset()
+    """Of one that has not changed, and of which nothing else is told: the scopes it speaks of."""
 
 
 class AffectedPackage(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import BinaryIO
 
 import msgspec
@@ -50,17 +51,29 @@ class _Issue(Struct):
     advisories: list[str] = []
 
 
+class _Outline(Struct):
+    releases: dict[str, msgspec.Raw] = {}
+
+
 _decode_issues = msgspec.json.Decoder(dict[str, _Issue]).decode
+_decode_outline = msgspec.json.Decoder(dict[str, _Outline]).decode
 
 
-def read_tracker(stream: BinaryIO, where: str) -> Iterator[FeedPart]:
+def read_tracker(
+    stream: BinaryIO, where: str, known: Mapping[str, bytes] = MappingProxyType({})
+) -> Iterator[FeedPart]:
     """A part for each source package of ``data/json``, in the file's order, one at a time in memory.
 
-    Raises ``BadDocument`` and its limits: a feed that is not understood is refused as a whole.
+    ``known`` are the digests of parts as they were last applied: of one that has its digest still
+    only the scopes are told. Raises ``BadDocument`` and its limits: a feed that is not understood is refused as a whole.
     """
     for source, body in read_members(stream, where):
         at = f"{where}: {source[:80]}"
+        digest = hashlib.sha256(body).digest()
         try:
+            if known.get(source) == digest:
+                yield _unchanged(source, digest, _decode_outline(body))
+                continue
             issues = _decode_issues(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadDocument(at, f"it is not what the tracker writes: {error}") from error
@@ -70,7 +83,7 @@ def read_tracker(stream: BinaryIO, where: str) -> Iterator[FeedPart]:
             _check_name(name, at)
         yield FeedPart(
             name=source,
-            digest=hashlib.sha256(body).digest(),
+            digest=digest,
             advisories=tuple(
                 Advisory(name=name, description=_cut(issue.description))
                 for name, issue in issues.items()
@@ -81,6 +94,21 @@ def read_tracker(stream: BinaryIO, where: str) -> Iterator[FeedPart]:
                 for release, said in issue.releases.items()
             ),
         )
+
+
+def _unchanged(source: str, digest: bytes, issues: Mapping[str, _Outline]) -> FeedPart:
+    releases = {release for issue in issues.values() for release in issue.releases}
+    return FeedPart(
+        name=source,
+        digest=digest,
+        advisories=(),
+        affected=(),
+        scopes=frozenset(map(_scope_of, releases)),
+    )
+
+
+def _scope_of(release: str) -> str:
+    return f"debian/{release}"
 
 
 def _affected(name: str, source: str, release: str, said: _Release, at: str) -> Affected:
@@ -134,7 +162,7 @@ def _tell(
             status, reason = "undetermined", "invalid-range"
     return Affected(
         advisory=advisory,
-        scope=f"debian/{release}",
+        scope=_scope_of(release),
         name=source,
         status=status,
         ranges=ranges,

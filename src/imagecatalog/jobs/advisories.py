@@ -136,16 +136,18 @@ def _load(catalog: Catalog, address: str, feed: str) -> FileState:
 
 
 def _apply_tracker(catalog: Catalog, file: TrackerFile, progress: Progress, http: Http) -> Outcome:
-    read = read_tracker if file.kind == "json" else read_advisories
     feed = f"{TRACKER} {file.kind}"
     state = _load(catalog, file.address, feed)
     with open_feed(file.address, http, state.validators) as (stream, validators):
         if stream is None:
             return Outcome.unchanged(state)
         with catalog.write() as c:
-            parts = watch(
-                read(stream, file.address), Faults(), file.address, f"read {feed}", progress
+            told = (
+                read_tracker(stream, file.address, advisories.list_digests(c, feed))
+                if file.kind == "json"
+                else read_advisories(stream, file.address)
             )
+            parts = watch(told, Faults(), file.address, f"read {feed}", progress)
             # The JSON is silent of releases that are out of support: nobody mended their faults.
             silent = file.kind == "json"
             applied = advisories.apply_feed(c, feed, parts, where=file.address, keeps_scopes=silent)

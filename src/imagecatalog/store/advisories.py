@@ -97,6 +97,7 @@ def apply_feed(
     changed = 0
     for some in _gather(parts):
         telling.named.update(one.scope for part in some for one in part.affected)
+        telling.named.update(*(part.scopes for part in some))
         new = {part.name: part for part in some if known.get(part.name) != part.digest}
         seen.update(part.name for part in some)
         changed += len(new)

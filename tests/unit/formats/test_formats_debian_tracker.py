@@ -88,6 +88,21 @@ def test_a_part_has_the_digest_of_its_bytes() -> None:
     assert before.advisories[0].description == "a fault"
 
 
+def test_of_a_part_that_is_known_only_its_scopes_are_told() -> None:
+    body = json.dumps(OPENSSL | {"tar": {"CVE-2026-0004": {"releases": {}}}}).encode()
+    first = list(read_tracker(io.BytesIO(body), "tracker"))
+    assert not any(part.scopes for part in first)
+    known = {part.name: part.digest for part in first}
+    ssl, tar = read_tracker(io.BytesIO(body), "tracker", known)
+    releases = ("bookworm", "bullseye", "sid", "trixie")
+    assert ssl.scopes == {f"debian/{one}" for one in releases}
+    assert (ssl.digest, ssl.advisories, ssl.affected) == (first[0].digest, (), ())
+    assert tar.scopes == frozenset()
+    known["openssl"] = b"another"
+    again, _ = read_tracker(io.BytesIO(body), "tracker", known)
+    assert again == first[0]
+
+
 @pytest.mark.parametrize(
     "value",
     [
