@@ -16,15 +16,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.filling import NOW, RUNNING, borrow
+from benchmarks.filling import NOW, RUNNING, borrow, fill
+from benchmarks.postgresql import serve_postgresql
 from benchmarks.questions import measure_with_processor
 from imagecatalog.config import Settings
+from imagecatalog.domain.advisories import Exposure
 from imagecatalog.jobs.advisories import refresh_tracker
 from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import say_nothing
 from imagecatalog.planning.exposure import affected
+from imagecatalog.planning.running_faults import list_running_faults
 from imagecatalog.store import findings
-from imagecatalog.store.engine import Catalog
+from imagecatalog.store.engine import Catalog, initialise
 
 SOURCES, FAULTS = 3_500, 20
 """Source packages, and faults of each: Debian's tracker has some 3,500 and 60,000."""
@@ -33,14 +36,34 @@ NEW = "DSA-9999-1"
 _ROUNDS = 200
 _LIMITS = {"first load": 60.0, "one new advisory": 1.0, "all judged anew": 60.0}
 """Seconds that each may take."""
+_ANSWER, _LIST = 20.0, 100.0
+"""Milliseconds that an answer of ``affected`` may take, and the first hundred of all that is wrong."""
+_MOST_SERVED = 100_000
+"""Images that are filled into PostgreSQL for one run, in which nothing of them is kept."""
 
 
 def run(sizes: list[int]) -> None:
-    """Print the figures of each size, one beside the other."""
+    """Print the figures of each size, one beside the other; then of those that PostgreSQL holds."""
     for size in sizes:
         with borrow(size) as (catalog, _), tempfile.TemporaryDirectory() as folder:
-            print(f"\nadvisories, {size:,} images, {RUNNING:,} of them running", flush=True)
+            _announce("SQLite", size)
             _measure_all(catalog, Path(folder))
+    with serve_postgresql() as make:
+        for size in (one for one in sizes if one <= _MOST_SERVED):
+            url = make(f"fleet_{size}")
+            initialise(url)
+            catalog = Catalog.open(url)
+            fill(catalog, size)
+            with catalog.write() as c:
+                c.exec_driver_sql("ANALYZE")  # as its autovacuum does soon after
+            with tempfile.TemporaryDirectory() as folder:
+                _announce("PostgreSQL, our own process", size)
+                _measure_all(catalog, Path(folder))
+            catalog.close()
+
+
+def _announce(database: str, size: int) -> None:
+    print(f"\nadvisories, {database}, {size:,} images, {RUNNING:,} of them running", flush=True)
 
 
 def _measure_all(catalog: Catalog, folder: Path) -> None:
@@ -54,6 +77,7 @@ def _measure_all(catalog: Catalog, folder: Path) -> None:
         judge_findings(catalog, settings)
 
     _time("first load", refresh)
+    print(f"  {'its memory, at most':<20} {_count_memory():8.0f} MB", flush=True)
     _add_notice(folder, next(iter(faults)))
 
     def learn() -> None:
@@ -65,19 +89,45 @@ def _measure_all(catalog: Catalog, folder: Path) -> None:
     with catalog.write() as c:
         findings.mark_all(c)
     _time("all judged anew", lambda: judge_findings(catalog, settings))
-    names = random.Random(1).sample(sorted(faults.values()), _ROUNDS)
+    held = sorted(faults.values())
+    sizes = {name: len(_ask(catalog, name).images) for name in held}
+    largest = sorted(held, key=sizes.__getitem__)[-_ROUNDS // 10 :]
+    told = [f"CVE-2026-{10_001 + one}" for one in range(SOURCES * FAULTS)]
+    dice = random.Random(1)
+    mean = sum(sizes.values()) / len(sizes)
+    _time_asking(catalog, "affected, a mix", dice.sample(told, _ROUNDS * 3 // 4) + held[:50])
+    _time_asking(catalog, f"… {mean:,.0f} images", dice.sample(held, _ROUNDS))
+    _time_asking(catalog, f"… {sizes[largest[0]]:,} and more", largest)
 
-    def ask(number: int) -> object:
+    def list_faults(_: int) -> object:
         with catalog.read() as c:
-            return affected(c, names[number % len(names)], now=NOW)
+            return list_running_faults(c, now=NOW, limit=100)
 
-    median, worst, processor = measure_with_processor(ask, _ROUNDS)
+    _tell_asking("what is wrong", *measure_with_processor(list_faults, 20), _LIST)
+    print(f"  {'memory, at most':<20} {_count_memory():8.0f} MB", flush=True)
+
+
+def _ask(catalog: Catalog, name: str) -> Exposure:
+    with catalog.read() as c:
+        return affected(c, name, now=NOW)
+
+
+def _time_asking(catalog: Catalog, title: str, names: list[str]) -> None:
+    measured = measure_with_processor(lambda n: _ask(catalog, names[n % len(names)]), _ROUNDS)
+    _tell_asking(title, *measured, _ANSWER)
+
+
+def _tell_asking(title: str, median: float, high: float, processor: float, limit: float) -> None:
     print(
-        f"  {'affected':<20} {median:8.1f} ms median {worst:8.1f} ms p95 {processor:8.1f} ms processor"
-        f"  {worst / 20:5.2f} of the limit"
+        f"  {title:<20} {median:8.1f} ms median {high:8.1f} ms p95 {processor:8.1f} ms processor"
+        f"  {high / limit:5.2f} of the limit",
+        flush=True,
     )
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  {'memory, at most':<20} {memory:8.0f} MB", flush=True)
+
+
+def _count_memory() -> float:
+    """Of this process so far, at most; in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _time(title: str, act: Callable[[], object]) -> None:

