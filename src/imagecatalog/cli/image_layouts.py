@@ -20,7 +20,7 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
-from imagecatalog.domain.answers import ImageDetail, ToldUpdates, Update
+from imagecatalog.domain.answers import Drift, ImageDetail, ToldUpdates, Update
 
 _PROBLEMS = 5
 """Files that could not be read, as far as they are shown."""
@@ -37,6 +37,7 @@ def show_image(image: ImageDetail, now: datetime) -> None:
         ("distro", image.distro),
         ("built on", _describe_base(image)),
         ("newer", image.newer),
+        *(("drift", _describe_drift(one, now)) for one in image.drift),
         ("to act", _who_must_act(image)),
         ("created", _moment(image.created, now)),
         ("first seen", _moment(image.first_seen, now)),
@@ -77,6 +78,12 @@ def show_image(image: ImageDetail, now: datetime) -> None:
         _write_told(image.debmonitor, now)
     _write_beside(image)
     say_next(f"lineage {shlex.quote(image.image)}", also="diff, history, show --inherited")
+
+
+def _describe_drift(drift: Drift, now: datetime) -> str:
+    left = f"left it {format_ago(drift.left, now)}" if drift.left else "means another image"
+    since = f"{drift.since:%Y-%m-%d %H:%M} UTC"
+    return f"{drift.tag} {left}: since {since} it means {drift.digest[:19]}, and it still runs"
 
 
 def _describe_base(image: ImageDetail) -> str | None:

@@ -28,7 +28,7 @@ from imagecatalog.cli.render import (
     wrap,
     write_table,
 )
-from imagecatalog.domain.answers import RunningItem
+from imagecatalog.domain.answers import Drift, RunningItem
 from imagecatalog.domain.pasts import (
     ClusterItem,
     ExposedSpan,
@@ -37,6 +37,9 @@ from imagecatalog.domain.pasts import (
     PatchTimes,
     WaitingWorkload,
 )
+
+_DRIFTS = 10
+"""Tags that moved on and are shown."""
 
 
 def tell_doubts(clusters: Iterable[ClusterItem]) -> None:
@@ -101,9 +104,21 @@ def show_running(
         )
     write_table(columns, rows)
     say_reasons(items, "container")
-    moved = {(item.image, item.drift) for item in items if item.drift}
-    if moved:
-        say(f"\ndrift: {plural(len(moved), 'tag')} moved on from what runs; see --format json")
+    show_drift([(item.image.removeprefix(registry), item.drift) for item in items], now)
+
+
+def show_drift(found: Iterable[tuple[str, Drift | None]], now: datetime) -> None:
+    """A line for each name whose tag has moved, what moved first ahead."""
+    moved = {(name, drift.digest): drift for name, drift in found if drift is not None}
+    if not moved:
+        return
+    say(f"\ndrift: {plural(len(moved), 'tag')} moved on from what runs")
+    order = sorted(moved.items(), key=lambda one: (one[1].left or one[1].since, one[0]))
+    for (name, _), drift in order[:_DRIFTS]:
+        behind = f"{format_age(drift.left, now)} behind" if drift.left else "not what runs"
+        say(f"  {name}  {behind}; it means {drift.digest[:19]} since {drift.since:%Y-%m-%d %H:%M}")
+    if len(order) > _DRIFTS:
+        say(f"  and {len(order) - _DRIFTS:,} more: --format json has all")
 
 
 def _list_troubles(items: Iterable[RunningItem]) -> list[str]:

@@ -60,6 +60,19 @@ class Place(Struct, frozen=True, kw_only=True, gc=False):
     containers: int
 
 
+class Drift(Struct, frozen=True, kw_only=True):
+    """A tag means another image by now than what was started by its name and still runs."""
+
+    tag: str
+    """The whole name."""
+    digest: str
+    """The image or index that the tag points to."""
+    since: datetime
+    """When it was first seen pointing there."""
+    left: datetime | None = None
+    """When it was last seen leaving what runs; None: it was never seen pointing there."""
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """The judgement of one image; ``reason`` says why it is unknown or incomplete."""
 
@@ -100,6 +113,8 @@ class OutdatedImage(Struct, frozen=True, kw_only=True):
     """The worst of the faults in it that a fix is out for, and that count."""
     exploited: bool = False
     """Whether any fault in it that counts is known to be exploited."""
+    drift: tuple[Drift, ...] = ()
+    """The tags by which it runs, and which mean another image by now."""
     suppressed: int = 0
     """How many faults of it do not count, by a VEX statement or a deferral."""
     unjudged: str | None = None
@@ -137,8 +152,8 @@ class RunningItem(Struct, frozen=True, kw_only=True):
     """As it is now; empty: not told, or past."""
     state_reason: str = ""
     """Of that state, as ``ImagePullBackOff``."""
-    drift: str | None = None
-    """The digest that its tag means by now, where that is another image; of what runs now."""
+    drift: Drift | None = None
+    """What its tag means by now, or meant then, where that is another image."""
 
 
 class Overview(Struct, frozen=True, kw_only=True):
@@ -322,6 +337,8 @@ class ImageDetail(Struct, frozen=True, kw_only=True):
     """What DebMonitor's clients told of it."""
     problems: tuple[FileProblem, ...] = ()
     """Files that tell of packages and could not be read: what they hold is not known."""
+    drift: tuple[Drift, ...] = ()
+    """The tags by which it runs, and which mean another image by now."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

@@ -20,10 +20,21 @@ from imagecatalog.domain.apt import AptSetup
 from imagecatalog.errors import NotFound, hide_secrets
 from imagecatalog.formats.apt_sources import format_source
 from imagecatalog.planning.ancestry import inherit, package_origins
+from imagecatalog.planning.drift import find_drifts
 from imagecatalog.planning.severities import rate_updates
 from imagecatalog.planning.told import describe_told, list_told
 from imagecatalog.planning.verdicts import JudgedImage, judge_images
-from imagecatalog.store import apt, images, lookups, packages, repositories, runs, tags, updates
+from imagecatalog.store import (
+    apt,
+    drifts,
+    images,
+    lookups,
+    packages,
+    repositories,
+    runs,
+    tags,
+    updates,
+)
 from imagecatalog.store.attachments import list_attachments
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.labels import labelled, list_labels
@@ -74,6 +85,7 @@ def image_detail(c: Connection, reference: str, *, now: datetime) -> ImageDetail
         newer=judged.newer,
         newer_base=judged.newer_base,
         debmonitor=_told_of(c, number, row.set_id, judged, listed),
+        drift=tuple(find_drifts(c, drifts.list_running_names(c, number)).values()),
     )
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from imagecatalog.domain.answers import STATUS_ORDER, RunningItem, Status
+from imagecatalog.domain.answers import STATUS_ORDER, Drift, RunningItem, Status, Verdict
 from imagecatalog.domain.pasts import RunningPage
+from imagecatalog.planning.drift import find_drifts
 from imagecatalog.planning.sights import check_moment, list_sights
 from imagecatalog.planning.staleness import judge_never_met, reported_digest
-from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images
+from imagecatalog.planning.verdicts import Running, judge_images
 from imagecatalog.store import lookups, runs, workload_runs
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.lookups import ImageRow
@@ -53,7 +54,23 @@ def running(
     judged = judge_images(c, numbers, now=now)
     known = lookups.list_images(c, numbers | {item.index_id for item in shown if item.index_id})
     unmet = judge_never_met(c, [item for item in shown if item.manifest_id is None])
-    items = tuple(_describe(row, alive[row.run_image_id], known, judged, unmet) for row in rows)
+    verdicts = {
+        item.run_image_id: (
+            judged[item.manifest_id] if item.manifest_id in known else unmet[item.run_image_id]
+        ).verdict
+        for item in shown
+    }
+    drifts = find_drifts(c, shown, at=at)
+    items = tuple(
+        _describe(
+            row,
+            alive[row.run_image_id],
+            known,
+            verdicts[row.run_image_id],
+            drifts.get(row.run_image_id),
+        )
+        for row in rows
+    )
     return RunningPage(
         items=items,
         next=_make_cursor(rows[-1]) if more else None,
@@ -71,12 +88,11 @@ def _describe(
     row: RunRow,
     item: AliveImage,
     known: Mapping[int, ImageRow],
-    judged: Mapping[int, JudgedImage],
-    unmet: Mapping[int, JudgedImage],
+    verdict: Verdict,
+    drift: Drift | None,
 ) -> RunningItem:
     image = known.get(item.manifest_id or 0)
     index = known.get(item.index_id or 0)
-    verdict = judged[image.id].verdict if image else unmet[item.run_image_id].verdict
     return RunningItem(
         cluster=row.cluster,
         namespace=row.namespace,
@@ -99,6 +115,7 @@ def _describe(
         matched_by=item.matched_by,
         state=row.state,
         state_reason=row.reason,
+        drift=drift,
     )
 
 

@@ -17,6 +17,7 @@ from imagecatalog.domain.answers import (
 from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.refs import parse_image_id
 from imagecatalog.planning.ancestry import inherit
+from imagecatalog.planning.drift import find_drifts
 from imagecatalog.planning.severities import Worst, rate, rate_updates
 from imagecatalog.planning.told import judge_names, list_told
 from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
@@ -42,6 +43,7 @@ class _Candidate(Struct, frozen=True):
     judged: JudgedImage
     run_images: tuple[int, ...]
     containers: int
+    alive: tuple[AliveImage, ...] = ()
 
     @property
     def worst(self) -> Worst:
@@ -174,6 +176,7 @@ def _running_candidates(
             judged=running.unmet[items[0].run_image_id] if number is None else judged[number],
             run_images=tuple(item.run_image_id for item in items),
             containers=sum(item.containers for item in items),
+            alive=tuple(items),
         )
         for (number, _, _), items in grouped.items()
     ]
@@ -260,6 +263,7 @@ def _describe(
     names = images.best_names(c, {base for path in paths.values() for base in path})
     listed = inherit(c, pending, paths, names)
     bases = {number: path[0] for number, path in paths.items() if path}
+    drifts = find_drifts(c, [one for item in shown for one in item.alive]) if with_updates else {}
     described = []
     for item in shown:
         row = rows.get(item.number)
@@ -280,6 +284,7 @@ def _describe(
                 waiting_since=item.verdict.waiting_since,
                 severity=item.worst.severity,
                 exploited=item.worst.exploited,
+                drift=tuple(drifts[one] for one in item.run_images if one in drifts),
                 suppressed=item.verdict.suppressed,
                 unjudged=item.verdict.unjudged,
             )
