@@ -9,9 +9,19 @@ from msgspec import Struct
 from imagecatalog.domain.answers import Place
 from imagecatalog.planning.staleness import never_met
 from imagecatalog.planning.targets import Judgeable
-from imagecatalog.planning.verdicts import Running, read_running
+from imagecatalog.planning.verdicts import JudgedImage, Running, read_running
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.runs import AliveImage
+
+
+def _judgeable(row: ImageRow | None, known: JudgedImage | None) -> Judgeable | None:
+    """By apt, else by advisories alone."""
+    if row is None or known is None or row.set_id is None or row.unknown_code is not None:
+        return None
+    if known.pair is None and (known.verdict.status == "unknown" or known.report is not None):
+        return None
+    return Judgeable(known.pair, row.set_id, row.distro)
 
 
 class RunningImage(Struct, frozen=True, kw_only=True):
@@ -52,9 +62,7 @@ def list_running(
                 name=max(items, key=lambda item: (item.containers, item.image)).image,
                 number=number,
                 platform=(row.platform if row else None) or "",
-                judgeable=Judgeable(known.pair, row.distro)
-                if row and known and known.pair
-                else None,
+                judgeable=_judgeable(row, known),
                 doubt=None if verdict.status == "superseded" else verdict.reason,
                 containers=sum(item.containers for item in items),
                 places=tuple(

@@ -328,14 +328,14 @@ class _Following:
         self, fixes: Iterable[PlannedFix], rows: Iterable[ImageRow]
     ) -> list[tuple[Package, PlannedFix]]:
         """Which packages are still older than planned."""
-        wanted = {(fix.type, fix.package, fix.arch): fix for fix in fixes}
+        wanted: dict[tuple[str, str, str], list[PlannedFix]] = {}
+        for fix in fixes:
+            wanted.setdefault((fix.type, fix.package, fix.arch), []).append(fix)
         kept = {}
         for row in rows:
             for package in self._packages.get(row.set_id or 0, ()):
-                fix = wanted.get((package.type, package.name, package.arch))
-                if fix is not None and _key(fix.type, package.version) < _key(
-                    fix.type, fix.candidate
-                ):
+                several = wanted.get((package.type, package.name, package.arch))
+                if several and _is_older(package, fix := _choose(package, several)):
                     kept[package] = fix
         return sorted(kept.items())
 
@@ -355,6 +355,20 @@ class _Following:
 
 
 _key = lru_cache(50_000)(sort_key)
+
+
+def _is_older(package: Package, fix: PlannedFix) -> bool:
+    return _key(fix.type, package.version) < _key(fix.type, fix.candidate)
+
+
+def _choose(package: Package, fixes: Sequence[PlannedFix]) -> PlannedFix:
+    """Of several versions of one package that lie side by side, the fix of that one's line."""
+    if len(fixes) == 1:
+        return fixes[0]
+    key = _key(package.type, package.version)
+    ordered = sorted(fixes, key=lambda fix: _key(fix.type, fix.installed))
+    below = [fix for fix in ordered if _key(fix.type, fix.installed) <= key]
+    return below[-1] if below else ordered[0]
 
 
 def _images(head: Head) -> list[int]:

@@ -69,11 +69,7 @@ def find_hidden(
     rows = spoken.list_findings(c, said) if said and images else []
     if not rows:
         return {}
-    made_of = kinds.list_chunks_of(c, {one.set_id for one in images})
-    holding = Holding.read(c, images, {row.component for row in rows}, made_of=made_of)
-    rows = [row for row in rows if holding.find([row.component])]
-    seen = _Seen(images, made_of, rows, holding, {}, {})
-    _judge(c, seen, now)
+    seen = _look(c, images, rows, now)
     if not seen.hidden:
         return {}
     known = running_faults.list_exploited(c)
@@ -90,6 +86,26 @@ def find_hidden(
         else one
         for number, one in found.items()
     }
+
+
+def list_hidden(
+    c: Connection, images: Sequence[RunningImage], *, now: datetime
+) -> dict[int, set[tuple[int, int]]]:
+    """The findings of each image that do not count, by component and fault; without what is empty."""
+    said = suppressions.list_spoken_of(c, now=now)
+    rows = spoken.list_findings(c, said) if said and images else []
+    return _look(c, images, rows, now).hidden if rows else {}
+
+
+def _look(
+    c: Connection, images: Sequence[RunningImage], rows: Sequence[SpokenFinding], now: datetime
+) -> _Seen:
+    made_of = kinds.list_chunks_of(c, {one.set_id for one in images})
+    holding = Holding.read(c, images, {row.component for row in rows}, made_of=made_of)
+    rows = [row for row in rows if holding.find([row.component])]
+    seen = _Seen(images, made_of, rows, holding, {}, {})
+    _judge(c, seen, now)
+    return seen
 
 
 def _judge(c: Connection, seen: _Seen, now: datetime) -> None:

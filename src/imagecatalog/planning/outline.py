@@ -86,7 +86,7 @@ def bring_updates(
     running: Running | None = None,
 ) -> Outline:
     """The rebuilds that bring what is asked for to all that runs; with ``idle`` to all newest images."""
-    targets = Targets(c, ask)
+    targets = Targets(c, ask, now=now)
     fleet = list_running(c, now=now, running=running)
     judgeable = {
         one.number: one.judgeable
@@ -163,7 +163,7 @@ def _without(packages: Mapping[str, Fixable], names: Iterable[str]) -> tuple[Fix
 
 
 def _remain(one: RunningImage, reason: str, packages: Iterable[str] = ()) -> Remaining:
-    names = dict.fromkeys(name.partition(":")[0] for name in sorted(packages))
+    names = dict.fromkeys(name.rpartition(":")[0] for name in sorted(packages))
     return Remaining(
         image=one.name, reason=reason, packages=tuple(names), containers=one.containers
     )

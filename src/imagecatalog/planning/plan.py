@@ -133,9 +133,10 @@ def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | Non
 def _find_faults(c: Connection, outline: Outline) -> dict[int, tuple[str, ...]]:
     """The advisories that end with the packages of all steps."""
     moved = {id(one): one for line in outline.brings for one in outline.fixable(line)}
-    spans = {key: _span(one) for key, one in moved.items()}
+    spans = {key: _span(one) for key, one in moved.items() if not one.faults}
     found = affected.list_fixed(c, set(spans.values()))
-    return {key: found[span] for key, span in spans.items() if span in found}
+    told = {key: one.faults for key, one in moved.items() if one.faults}
+    return told | {key: found[span] for key, span in spans.items() if span in found}
 
 
 def _span(one: Fixable) -> Span:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from imagecatalog.domain.plans import PlanQuestion, Redeploy, Remaining, Step
+from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.matching.lines import LineKey
 from imagecatalog.planning.graph import Order, Want
 from imagecatalog.planning.outline import Outline
@@ -85,8 +86,7 @@ def give_reasons(outline: Outline, order: Order, line: LineKey) -> Iterator[str]
             is_first = outline.rebuilds is not None and want in outline.rebuilds.over
             when = "once that is rebuilt" if is_first else "which has it by now"
             handed.setdefault(f"{survey.name(here.base.line)}, {when}", []).append(want)
-    if own:
-        yield f"brings itself: {_list_packages(own)}"
+    yield from _say_own(outline, own)
     for base, wants in sorted(handed.items()):
         yield f"takes from {base}: {_list_packages(wants)}"
     if line == outline.root:
@@ -99,8 +99,34 @@ def give_reasons(outline: Outline, order: Order, line: LineKey) -> Iterator[str]
         yield f"is built with {survey.name(over)} too, as that is now: it waits for this one"
 
 
+def _say_own(outline: Outline, own: Sequence[Want]) -> Iterator[str]:
+    """What a rebuild brings by itself, and what its sources must ask for first."""
+    brought = [want for want in own if not _is_pinned(outline, want)]
+    pinned = [want for want in own if _is_pinned(outline, want)]
+    if brought:
+        yield f"brings itself: {_list_packages(brought)}"
+    if pinned:
+        yield (
+            f"needs {_list_versions(outline, pinned)} in its own sources: a rebuild alone may not"
+            " bring what they pin"
+        )
+
+
+def _is_pinned(outline: Outline, want: Want) -> bool:
+    """Whether a package comes as the image's sources have it, and not from a distribution."""
+    return outline.survey.waiting[want.spot][want.package].package.type in LANGUAGES
+
+
+def _list_versions(outline: Outline, wants: Sequence[Want]) -> str:
+    fixes = [outline.survey.waiting[want.spot][want.package].fix for want in wants]
+    return _join(list(dict.fromkeys(f"{fix.package} {fix.candidate}" for fix in fixes)))
+
+
 def _list_packages(wants: Sequence[Want]) -> str:
-    found = list(dict.fromkeys(want.package.partition(":")[0] for want in wants))
+    return _join(list(dict.fromkeys(want.package.rpartition(":")[0] for want in wants)))
+
+
+def _join(found: Sequence[str]) -> str:
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return ", ".join(found[:_NAMED]) + more
 

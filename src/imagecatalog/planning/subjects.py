@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from imagecatalog.domain.advisories import Affected, AffectedRange
 from imagecatalog.domain.packages import Package
-from imagecatalog.domain.scopes import type_of
+from imagecatalog.domain.scopes import canonical_name, type_of
 from imagecatalog.errors import BadName, NotFound
 from imagecatalog.formats.purl import SYSTEM_TYPES, package_name, parse_purl
 from imagecatalog.store import advisories, affected
@@ -70,14 +70,18 @@ class BadRange(Struct, frozen=True, kw_only=True):
     def is_about(self, package: Package) -> bool:
         """Whether the package, in whatever version, is the one meant."""
         return self.type in {None, package.type} and (
-            package.source == self.name or (self.or_binary and package.name == self.name)
+            self._names_source(package) or (self.or_binary and package.name == self.name)
         )
+
+    def _names_source(self, package: Package) -> bool:
+        """Of a language's package in whatever spelling."""
+        return self.name in {package.source, canonical_name(package.type, package.source)}
 
     def hits(self, package: Package) -> bool:
         """Whether this very package is bad."""
         if not self.is_about(package):
             return False
-        if package.source == self.name:
+        if self._names_source(package):
             return self.covers(package, package.source_version)
         return self.covers(package, package.version)
 

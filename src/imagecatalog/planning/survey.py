@@ -132,15 +132,19 @@ class Survey:
         for number in set(numbers.values()):
             row = self.rows[number]
             if row.set_id is not None and row.setup_id is not None and row.unknown_code is None:
-                judgeable[number] = Judgeable((row.setup_id, row.set_id), row.distro)
+                judgeable[number] = Judgeable((row.setup_id, row.set_id), row.set_id, row.distro)
+        rest = judge_images(self._c, set(numbers.values()) - judgeable.keys(), now=self._now)
+        unknown = {}
+        for number, one in rest.items():
+            row = self.rows[number]
+            if one.verdict.status == "unknown" or row.set_id is None or one.report is not None:
+                unknown[number] = f"its packages are not known: {one.verdict.reason}"
+            else:
+                judgeable[number] = Judgeable(None, row.set_id, row.distro)
         waiting = self._targets.find_waiting(judgeable)
         for spot, number in numbers.items():
             self.waiting[spot] = waiting.get(number, {})
-        unknown = judge_images(self._c, set(numbers.values()) - judgeable.keys(), now=self._now)
-        return {
-            number: f"its packages are not known: {one.verdict.reason}"
-            for number, one in unknown.items()
-        }
+        return unknown
 
     def _find_bases(
         self, spots: Collection[Spot], edges: Mapping[int, list[Edge]]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 
 from msgspec import Struct, structs
 
-from imagecatalog.domain.packages import Package
+from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.plans import PlanQuestion
+from imagecatalog.domain.scopes import NOWHERE, scope_of
 from imagecatalog.errors import NotFound
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
+from imagecatalog.planning.beside import list_beside, package_of
 from imagecatalog.planning.subjects import Release, Subject, name_package, read_subject
-from imagecatalog.store import exposure, plans, updates
+from imagecatalog.store import exposed, exposure, plans, updates
 from imagecatalog.store.engine import Connection
+from imagecatalog.store.fixes import Fix
 from imagecatalog.store.plans import Fixable
 from imagecatalog.store.updates import Pair
 
@@ -25,7 +29,9 @@ _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
 class Judgeable(Struct, frozen=True, cache_hash=True, gc=False):
     """What of an image leads to its packages and their updates."""
 
-    pair: Pair
+    pair: Pair | None
+    """None: no apt judges it."""
+    set_id: int
     distro: str | None
     """As ``debian 12``."""
 
@@ -37,15 +43,19 @@ class Targets:
     advisory that the catalog knows nothing of.
     """
 
-    def __init__(self, c: Connection, ask: PlanQuestion) -> None:
+    def __init__(self, c: Connection, ask: PlanQuestion, *, now: datetime) -> None:
         self._c = c
+        self._now = now
         self._security = ask.security
         self._bad = None if ask.advisory is None else _read_subject(c, ask.advisory)
+        self._faults = _find_faults(c, ask.advisory)
         self._matters: list[Subject] = [] if self._bad is None else [self._bad]
         if ask.package is not None:
             self._matters.append(name_package(ask.package))
         self._known = _find_packages(c, self._matters)
         self._waiting: dict[Judgeable, dict[str, Fixable]] = {}
+        self._beside: dict[int, dict[str, Fixable]] = {}
+        self._spared: dict[int, frozenset[str]] = {}
 
     @property
     def is_particular(self) -> bool:
@@ -59,37 +69,75 @@ class Targets:
 
     def find_waiting(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, Fixable]]:
         """The packages of each image that are to be moved and can be, in the order of ``name:arch``."""
-        new = set(images.values()) - self._waiting.keys()
-        sums = updates.sum_up(self._c, {one.pair for one in new})
+        self._look_beside(images)
+        new = {one for one in images.values() if one.pair is not None} - self._waiting.keys()
+        self._look_at_updates(new)
+        found = {}
+        for number, one in images.items():
+            items, more = self._waiting.get(one, {}), self._beside.get(number)
+            found[number] = dict(sorted((items | more).items())) if more else items
+        return found
+
+    def _look_beside(self, images: Mapping[int, Judgeable]) -> None:
+        new = images.keys() - self._beside.keys()
+
+        def is_wanted(number: int, fix: Fix) -> bool:
+            return self._is_asked(fix, images[number].distro)
+
+        self._beside |= {number: {} for number in new}
+        found, spared = list_beside(self._c, new, is_wanted, now=self._now)
+        self._beside |= found
+        self._spared |= spared
+
+    def _is_asked(self, fix: Fix, distro: str | None) -> bool:
+        """Whether a fix that advisories tell of is asked for."""
+        before, after = package_of(fix), package_of(fix, fix.fixed)
+        release = _release(distro)
+        for matter in self._matters:
+            if matter is self._bad and self._faults:
+                is_meant = fix.fault in self._faults
+            elif not matter.is_bad(before, release):
+                is_meant = False
+            else:
+                is_meant = matter.is_endless or not matter.is_bad(after, release)
+            if not is_meant:
+                return False
+        return True
+
+    def _look_at_updates(self, new: Collection[Judgeable]) -> None:
+        pairs = {one: one.pair for one in new if one.pair is not None}
+        sums = updates.sum_up(self._c, set(pairs.values()))
         by_setup: dict[int, set[int]] = {}
         for (setup_id, _), found in sums.items():
             by_setup.setdefault(setup_id, set()).update(self._chosen(found.members))
         fixable = plans.list_fixable(self._c, by_setup)
-        for one in new:
-            items = (fixable.get((one.pair[0], number)) for number in sums[one.pair].members)
+        for one, pair in pairs.items():
+            items = (fixable.get((pair[0], number)) for number in sums[pair].members)
             wanted = {
                 f"{item.package.name}:{item.package.arch}": item
                 for item in items
                 if item is not None and self._is_wanted(item, one.distro)
             }
             self._waiting[one] = dict(sorted(wanted.items(), key=itemgetter(0)))
-        return {number: self._waiting[one] for number, one in images.items()}
 
     def find_affected(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, bool]]:
-        """Of a particular question: what each image holds of it by ``name:arch``, affected or not."""
+        """Of a particular question: what each image holds of it by ``name:arch``, affected or not.
+
+        What is suppressed there is not. After ``find_waiting`` of the same images.
+        """
         if not self._matters:
             return {}
-        sets = {one.pair[1] for one in images.values()}
+        sets = {one.set_id for one in images.values()}
         held = plans.list_holding(self._c, sets, self._known.keys())
-        found = {}
+        found: dict[int, dict[str, bool]] = {}
         for number, image in images.items():
-            inside = [self._known[one] for one in held.get(image.pair[1], ())]
-            if inside:
-                found[number] = {
-                    f"{package.name}:{package.arch}": self._is_affected(package, image.distro)
-                    for package in inside
-                }
-        return found
+            inside = found.setdefault(number, {})
+            for package in sorted(self._known[one] for one in held.get(image.set_id, ())):
+                key = f"{package.name}:{package.arch or package.type}"
+                is_bad = self._is_affected(package, image.distro)
+                is_spared = key in self._spared.get(number, ())
+                inside[key] = inside.get(key, False) or (is_bad and not is_spared)
+        return {number: inside for number, inside in found.items() if inside}
 
     def _chosen(self, members: Iterable[int]) -> Iterable[int]:
         return (one for one in members if one in self._known) if self._matters else members
@@ -110,11 +158,18 @@ class Targets:
         return not self._bad.is_bad(then, _release(distro))
 
 
+def _find_faults(c: Connection, text: str | None) -> frozenset[int]:
+    """The numbers of an advisory's faults; none for a range of versions."""
+    is_advisory = text is not None and not text.startswith("pkg:")
+    return frozenset(exposed.find_faults(c, text or "")) if is_advisory else frozenset()
+
+
 def _find_packages(c: Connection, matters: Iterable[Subject]) -> dict[int, Package]:
     """Every version of the packages that all of these are about; raises NotFound where one has none."""
     common: dict[int, Package] | None = None
     for matter in matters:
-        found = exposure.list_packages_named(c, matter.names)
+        names = matter.names | plans.list_spellings(c, matter.names)
+        found = exposure.list_packages_named(c, names)
         if not found:
             raise NotFound(
                 f"no image is known to hold a package {', '.join(sorted(matter.names))}",
@@ -134,4 +189,8 @@ def _read_subject(c: Connection, text: str) -> Subject:
 @lru_cache(1000)
 def _release(distro: str | None) -> Release:
     name, _, version = (distro or "").partition(" ")
+    scope = scope_of(Distro(name, version or None, None))
+    if scope != NOWHERE:
+        where, _, release = scope.partition("/")
+        return Release(where, release)
     return Release(name, DEBIAN_CODENAMES.get(version, version))

@@ -11,10 +11,15 @@ from sqlalchemy import Connection, select, update
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.plans import PlannedFix
 from imagecatalog.domain.refs import Digest
+from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
     build,
     cluster,
+    component,
+    component_package,
+    distro,
+    manifest,
     package_chunk_member,
     package_set_chunk,
     package_update,
@@ -22,6 +27,7 @@ from imagecatalog.store.schema import (
     plan,
     run,
     run_image,
+    scope,
     workload,
 )
 from imagecatalog.store.updates import Pair, list_conditions
@@ -41,6 +47,8 @@ class Fixable(Struct, frozen=True, gc=False):
     origin: str
     source_version: str | None
     """The candidate's."""
+    faults: tuple[str, ...] = ()
+    """What it mends, of one that advisories ask for and no apt offers."""
 
 
 class PlanRow(Struct, frozen=True):
@@ -94,6 +102,37 @@ def list_fixable(c: Connection, members: Mapping[int, Collection[int]]) -> dict[
                 type=package.type,
             )
             found[setup_id, number] = Fixable(number, package, fix, origin or "", version)
+    return found
+
+
+def list_spellings(c: Connection, names: Collection[str]) -> set[str]:
+    """How the packages that advisories call so are written where they are installed."""
+    found: set[str] = set()
+    for batch in batches(sorted(names)):
+        query = (
+            select(package_version.c.name)
+            .join(component_package, component_package.c.package_version_id == package_version.c.id)
+            .join(component, component.c.id == component_package.c.component_id)
+            .where(
+                component.c.scope_id.in_(select(scope.c.id).where(scope.c.name.in_(LANGUAGES))),
+                component.c.name.in_(batch),
+            )
+            .distinct()
+        )
+        found.update(c.scalars(query))
+    return found
+
+
+def list_places(c: Connection, images: Collection[int]) -> dict[int, tuple[int | None, int]]:
+    """The scope of the distribution and the package set of each image whose packages are known."""
+    found: dict[int, tuple[int | None, int]] = {}
+    for batch in batches(sorted(images)):
+        query = (
+            select(manifest.c.id, distro.c.scope_id, manifest.c.set_id)
+            .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+            .where(manifest.c.id.in_(batch), manifest.c.set_id.is_not(None))
+        )
+        found |= {number: (scope_id, set_id) for number, scope_id, set_id in c.execute(query)}
     return found
 
 
