@@ -130,7 +130,8 @@ def take_scan(
     unread = [(pod.namespace, pod.name) for pod in seen.unread]
     with catalog.write() as c:
         kept = known_pods.list_known(c, name, unread)
-        running, new, ended = timeline.observe(c, name, chain(seen.containers, kept), at=at)
+        containers = chain(seen.containers, kept)
+        running, new, ended = timeline.observe(c, name, containers, at=at, kind=seen.kind)
         detail = "; ".join((plural(running, "container"), *seen.remarks))
         fault = kube.explain_unread(name, seen)
         seconds, error = time.monotonic() - started, fault.message if fault else None
