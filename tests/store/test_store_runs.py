@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import event
 from tests_store import NOON, PutImage, digest, layer, package
 
 from imagecatalog.catalog import ingest, timeline
@@ -89,7 +90,7 @@ def test_an_image_met_later_is_known_then(catalog: Catalog, put_image: PutImage)
         assert running(c, now=NOON).items[0].known
 
 
-def test_a_tag_that_moves_is_followed_only_where_no_digest_was_reported(
+def test_a_tag_means_what_it_meant_when_the_container_was_first_seen(
     catalog: Catalog, put_image: PutImage
 ) -> None:
     with catalog.write() as c:
@@ -100,7 +101,41 @@ def test_a_tag_that_moves_is_followed_only_where_no_digest_was_reported(
         ingest.record_repository(c, APP, {"1": two}, [one, two], [], now=NOON + HOUR)
         timeline.match_images(c)
         found = {item.pod_name: item.digest for item in running(c, now=NOON).items}
-    assert found == {"digest": digest("one"), "tag": digest("two")}
+        assert found == {"digest": digest("one"), "tag": digest("one")}
+        # Those that ran since before the tag moved are gone: now it means another image.
+        pods = [container("later"), container("digest", image_id=f"{APP}@{digest('one')}")]
+        timeline.observe(c, "north", pods, at=NOON + 2 * HOUR)
+        items = {item.pod_name: item for item in running(c, now=NOON + 2 * HOUR).items}
+    assert items["later"].digest == digest("two")
+    assert {pod: item.matched_by for pod, item in items.items()} == {
+        "later": "tag",
+        "digest": "manifest",
+    }
+
+
+def test_a_tag_first_met_later_means_what_it_meant_first(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    with catalog.write() as c:
+        one, two = put_image(c, "one"), put_image(c, "two")
+        timeline.observe(c, "north", [container("a")], at=NOON)
+        ingest.record_repository(c, APP, {"1": one}, [one], [], now=NOON + HOUR)
+        ingest.record_repository(c, APP, {"1": two}, [one, two], [], now=NOON + 2 * HOUR)
+        assert timeline.match_images(c) == 1
+        assert [item.digest for item in running(c, now=NOON).items] == [digest("one")]
+
+
+def test_very_many_names_take_few_statements(catalog: Catalog) -> None:
+    pods = [
+        container(f"p{n}", image=f"{APP}-{n % 700}:{n}", image_id="" if n % 2 else digest(str(n)))
+        for n in range(6000)
+    ]
+    statements: list[str] = []
+    with catalog.write() as c:
+        timeline.observe(c, "north", pods, at=NOON)
+        event.listen(c, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        assert timeline.match_images(c) == 0
+    assert len(statements) < 40
 
 
 def test_pages_of_what_runs_are_the_whole(catalog: Catalog) -> None:

@@ -201,7 +201,7 @@ def test_an_image_is_known_by_its_index_and_by_what_runs(
         )
         runs.record_scan(c, "one", [container], at=NOON)
         [waiting] = runs.list_unmatched(c)
-        runs.save_match(c, waiting.id, manifest_id=other, index_id=None, matched_by="manifest")
+        runs.save_matches(c, {waiting.id: runs.Match(other, None, "manifest")})
         tell(c, say(repository="registry.example.org/other", tag="7"))
         assert why(c, other) is not None
         assert why(c, app) is None

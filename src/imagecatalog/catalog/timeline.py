@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from imagecatalog.domain.refs import Reference, parse_image_id
+from msgspec import Struct
+
+from imagecatalog.domain.refs import Digest, Reference, parse_image_id
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.domain.sightings import PodKey, Sighting
 from imagecatalog.errors import BadName
-from imagecatalog.store import lookups, runs, scans
+from imagecatalog.store import lookups, runs, scans, tags
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
+from imagecatalog.store.runs import Match, RunImage
 
 
 def observe(
@@ -28,8 +31,7 @@ def observe(
     ``now``, ``kind`` and errors: as of ``scans.record_scan``.
     """
     counts = scans.record_scan(c, cluster, containers, at=at, now=now, kind=kind)
-    match_images(c)
-    return counts
+    return _matched(c, counts)
 
 
 def observe_pods(
@@ -41,8 +43,13 @@ def observe_pods(
     now: datetime | None = None,
 ) -> tuple[int, int, int]:
     """Take what was told of some pods alone, as ``scans.record_pods`` does."""
-    counts = scans.record_pods(c, cluster, pods, at=at, now=now)
-    match_images(c)
+    return _matched(c, scans.record_pods(c, cluster, pods, at=at, now=now))
+
+
+def _matched(c: Connection, counts: scans.Counts) -> scans.Counts:
+    _, appeared, ended = counts
+    if appeared or ended:
+        match_images(c)
     return counts
 
 
@@ -50,66 +57,81 @@ def match_images(c: Connection) -> int:
     """Find the images that run among those the catalog holds; how many were found.
 
     By the digest that the runtime reports: a manifest's, an index's or a configuration's. Only
-    where it reports none, by the tag as it points now. A digest never met stays unknown, whatever
-    the tag says: it is another image.
+    where it reports none, by the tag as it pointed when the first of those that run now was first
+    seen. A digest never met stays unknown, whatever the tag says: it is another image.
     """
-    waiting = [(item, parse_image_id(item.image_id)) for item in runs.list_unmatched(c)]
-    digests = [reported.digest for _, reported in waiting if reported.digest]
-    manifests = lookups.find_by_digest(c, digests)
-    configs = lookups.find_by_config(c, digests)
-    members = lookups.choose_members(
-        c, [number for number, kind in manifests.values() if kind == INDEX]
-    )
-    found = 0
-    for item, reported in waiting:
-        match: tuple[int | None, int | None, str] | None = None
-        if reported.digest in manifests:
-            number, kind = manifests[reported.digest]
-            match = (
-                (members.get(number), number, "index")
-                if kind == INDEX
-                else (number, None, "manifest")
-            )
-        elif reported.digest in configs:
-            match = (_nearest(c, configs[reported.digest], item.image), None, "config")
-        elif reported.digest is None:
-            match = _by_name(c, item.image)
-        if match is not None and match[0] is not None:
-            runs.save_match(
-                c, item.id, manifest_id=match[0], index_id=match[1], matched_by=match[2]
-            )
-            found += 1
-    return found
+    waiting = runs.list_unmatched(c)
+    named = {item.id: _read_name(item) for item in waiting}
+    known = _Known(c, named.values())
+    found: dict[int, Match] = {}
+    for item in waiting:
+        match = known.match(named[item.id])
+        if match is not None:
+            found[item.id] = match
+    kept = {item.id: item.match for item in waiting}
+    runs.save_matches(c, {n: match for n, match in found.items() if match != kept[n]})
+    return len(found)
 
 
-def _nearest(c: Connection, numbers: list[int], image: str) -> int:
-    """Of the images that share a configuration, the one in the repository that the pod names."""
+class _Name(Struct, frozen=True):
+    """What is told of an image that runs."""
+
+    digest: Digest | None
+    repository: str | None
+    tag: str | None
+    """None: the digest counts."""
+    since: datetime
+
+
+def _read_name(item: RunImage) -> _Name:
+    reported = parse_image_id(item.image_id).digest
     try:
-        name = Reference.parse(image).name
+        reference = Reference.parse(item.image)
     except BadName:
-        return numbers[0]
-    for number in numbers:
-        if any(name == repository for repository, _ in lookups.list_repositories_of(c, number)):
-            return number
-    return numbers[0]
+        return _Name(reported, None, None, item.since)
+    digest = reported or reference.digest
+    tag = None if digest else reference.tag or "latest"
+    return _Name(digest, reference.name, tag, item.since)
 
 
-def _by_name(c: Connection, image: str) -> tuple[int | None, int | None, str] | None:
-    try:
-        reference = Reference.parse(image)
-    except BadName:
-        return None
-    if reference.digest is not None:
-        number, kind = lookups.find_by_digest(c, [reference.digest]).get(
-            reference.digest, (None, None)
-        )
-        how = "manifest"
-    else:
-        number = lookups.find_tag(c, reference.name, reference.tag or "latest")
-        kind, how = None, "tag"
-    if number is None:
-        return None
-    member = lookups.choose_members(c, [number]).get(number)
-    if member is not None:
-        return member, number, "index" if how == "manifest" else how
-    return (None if kind == INDEX else number), None, how
+class _Known:
+    """What the catalog holds of names, read for all of them at once."""
+
+    def __init__(self, c: Connection, names: Collection[_Name]) -> None:
+        digests = {name.digest for name in names if name.digest is not None}
+        self._manifests = lookups.find_by_digest(c, digests)
+        self._configs = lookups.find_by_config(c, digests - self._manifests.keys())
+        shared = {one for many in self._configs.values() if len(many) > 1 for one in many}
+        self._homes = tags.list_homes(c, shared)
+        moments = {
+            (name.repository, name.tag, name.since)
+            for name in names
+            if name.repository is not None and name.tag is not None
+        }
+        self._tagged = tags.find_meanings(c, moments)
+        pointed = {*self._manifests.values(), *self._tagged.values()}
+        indexes = [number for number, kind in pointed if kind == INDEX]
+        self._members = lookups.choose_members(c, indexes)
+
+    def match(self, name: _Name) -> Match | None:
+        """Which image is meant; None where it was never met."""
+        if name.digest is None:
+            where = (name.repository or "", name.tag or "", name.since)
+            return self._pick(self._tagged.get(where), "tag", "tag")
+        if name.digest in self._manifests:
+            return self._pick(self._manifests[name.digest], "manifest", "index")
+        numbers = self._configs.get(name.digest)
+        if not numbers:
+            return None
+        # Of those that share a configuration, the one in the repository that the pod names.
+        there = (one for one in numbers if name.repository in self._homes.get(one, ()))
+        return Match(next(there, numbers[0]), None, "config")
+
+    def _pick(self, found: tuple[int, int] | None, way: str, by_index: str) -> Match | None:
+        if found is None:
+            return None
+        number, kind = found
+        if kind != INDEX:
+            return Match(number, None, way)
+        member = self._members.get(number)
+        return None if member is None else Match(member, number, by_index)

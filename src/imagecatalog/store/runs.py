@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, update
 
 from imagecatalog.domain.answers import Place
 from imagecatalog.store.dialect import batches
@@ -16,6 +16,7 @@ from imagecatalog.store.schema import cluster, run, run_image, workload
 
 __all__ = [
     "AliveImage",
+    "Match",
     "RunFilter",
     "RunImage",
     "RunRow",
@@ -28,8 +29,18 @@ __all__ = [
     "list_unmatched",
     "record_pods",
     "record_scan",
-    "save_match",
+    "save_matches",
 ]
+
+
+class Match(Struct, frozen=True):
+    """Which image it is that runtimes name so, and how that is known."""
+
+    manifest_id: int
+    index_id: int | None
+    """The index by which it was named."""
+    matched_by: str
+    """manifest, index, config or tag."""
 
 
 class RunImage(Struct, frozen=True):
@@ -38,6 +49,10 @@ class RunImage(Struct, frozen=True):
     id: int
     image: str
     image_id: str
+    since: datetime
+    """Since when the first of those runs that run now."""
+    match: Match | None
+    """As it is kept."""
 
 
 class RunRow(Struct, frozen=True):
@@ -103,25 +118,58 @@ class RunFilter(Struct, frozen=True):
 
 def list_unmatched(c: Connection) -> list[RunImage]:
     """Images that run and that the catalog could not name, or only by their tag."""
-    alive = select(run.c.run_image_id).where(run.c.until.is_(None))
-    query = select(run_image.c.id, run_image.c.image, run_image.c.image_id).where(
-        or_(run_image.c.manifest_id.is_(None), run_image.c.matched_by == "tag"),
-        run_image.c.id.in_(alive),
+    alive = (
+        select(run.c.run_image_id, func.min(run.c.since).label("since"))
+        .where(run.c.until.is_(None))
+        .group_by(run.c.run_image_id)
+        .subquery()
     )
-    # In one order, so that two scans do not wait for each other.
-    query = query.order_by(run_image.c.id)
-    return [RunImage(*row) for row in c.execute(query)]
+    query = (
+        select(
+            run_image.c.id,
+            run_image.c.image,
+            run_image.c.image_id,
+            alive.c.since,
+            run_image.c.manifest_id,
+            run_image.c.index_id,
+            run_image.c.matched_by,
+        )
+        .join(alive, alive.c.run_image_id == run_image.c.id)
+        .where(or_(run_image.c.manifest_id.is_(None), run_image.c.matched_by == "tag"))
+        # In one order, so that two scans do not wait for each other.
+        .order_by(run_image.c.id)
+    )
+    found = []
+    for number, image, image_id, since, *match in c.execute(query):
+        kept = None if match[0] is None else Match(*match)
+        found.append(RunImage(number, image, image_id, since, kept))
+    return found
 
 
-def save_match(
-    c: Connection, number: int, *, manifest_id: int, index_id: int | None, matched_by: str
-) -> None:
-    """Note which image it is that runtimes name so."""
-    c.execute(
-        update(run_image)
-        .where(run_image.c.id == number)
-        .values(manifest_id=manifest_id, index_id=index_id, matched_by=matched_by)
+_MATCH = (
+    update(run_image)
+    .where(run_image.c.id == bindparam("number"))
+    .values(
+        manifest_id=bindparam("new_manifest"),
+        index_id=bindparam("new_index"),
+        matched_by=bindparam("new_way"),
     )
+)
+
+
+def save_matches(c: Connection, matches: Mapping[int, Match]) -> None:
+    """Note which images they are that runtimes name so."""
+    for batch in batches(sorted(matches)):
+        rows = [
+            {
+                "number": number,
+                "new_manifest": matches[number].manifest_id,
+                "new_index": matches[number].index_id,
+                "new_way": matches[number].matched_by,
+            }
+            for number in batch
+        ]
+        c.execute(_MATCH, rows)
 
 
 def list_alive(c: Connection, wanted: RunFilter = RunFilter()) -> list[AliveImage]:  # noqa: B008
