@@ -70,6 +70,10 @@ def _make_vex() -> None:
         sa.UniqueConstraint("feed", "part", name=op.f("uq_vex_document_feed_part")),
         comment="a VEX document; one that was taken back suppresses nothing, and stays",
     )
+    _make_statements()
+
+
+def _make_statements() -> None:
     op.create_table(
         "vex_statement",
         sa.Column("id", _ID, nullable=False, comment="our own number"),
