@@ -11,7 +11,7 @@ from imagecatalog.domain.refs import Digest, Reference, parse_image_id
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.domain.sightings import PodKey, Sighting
 from imagecatalog.errors import BadName
-from imagecatalog.store import lookups, runs, scans, tags
+from imagecatalog.store import lookups, runs, scans, tag_meanings
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.runs import Match, RunImage
@@ -102,13 +102,13 @@ class _Known:
         self._manifests = lookups.find_by_digest(c, digests)
         self._configs = lookups.find_by_config(c, digests - self._manifests.keys())
         shared = {one for many in self._configs.values() if len(many) > 1 for one in many}
-        self._homes = tags.list_homes(c, shared)
+        self._homes = tag_meanings.list_homes(c, shared)
         moments = {
             (name.repository, name.tag, name.since)
             for name in names
             if name.repository is not None and name.tag is not None
         }
-        self._tagged = tags.find_meanings(c, moments)
+        self._tagged = tag_meanings.find_meanings(c, moments)
         pointed = {*self._manifests.values(), *self._tagged.values()}
         indexes = [number for number, kind in pointed if kind == INDEX]
         self._members = lookups.choose_members(c, indexes)

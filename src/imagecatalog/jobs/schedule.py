@@ -16,6 +16,7 @@ from msgspec import Struct
 from imagecatalog.config import Settings
 from imagecatalog.errors import CatalogError
 from imagecatalog.jobs.clair import has_notices
+from imagecatalog.jobs.history import sum_up_past
 from imagecatalog.jobs.matching import has_waiting, judge_findings
 from imagecatalog.jobs.pushes import has_pushes, sync_pushed, take_up_pushes
 from imagecatalog.jobs.record import judge_runs, record
@@ -75,6 +76,13 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
             timedelta(hours=1),
             lambda: _judge(catalog, settings),
             lambda: has_waiting(catalog) or _has_pushed(catalog),
+        )
+    )
+    jobs.append(
+        Job(
+            "history",
+            timedelta(days=1),
+            lambda: sum_up_past(catalog, settings, now=utc_now()),
         )
     )
     feeds = list_feeds(settings)

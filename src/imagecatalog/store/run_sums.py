@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, delete, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, delete, or_, select, type_coerce, update
 
 from imagecatalog.domain.intervals import add_up
 from imagecatalog.store.dialect import batches
@@ -24,9 +24,17 @@ _Group = tuple[int, str, str, int]
 """Workload, container, kind and image."""
 
 
-def list_clusters(c: Connection) -> list[int]:
-    """All clusters."""
-    return list(c.scalars(select(cluster.c.id).order_by(cluster.c.id)))
+def list_clusters(c: Connection, *, before: datetime | None = None) -> list[int]:
+    """All clusters, or those of which nothing was summed up since a moment and something was seen."""
+    query = select(cluster.c.id).order_by(cluster.c.id)
+    if before is not None:
+        some = select(scan.c.at).where(scan.c.cluster_id == cluster.c.id, scan.c.at <= before)
+        told = cluster.c.last_told <= before
+        query = query.where(
+            or_(cluster.c.summed_up.is_(None), cluster.c.summed_up < before),
+            or_(some.exists(), told),
+        )
+    return list(c.scalars(query))
 
 
 def sum_up(c: Connection, cluster_id: int, *, until: datetime) -> bool:
@@ -129,14 +137,15 @@ def _thin_out(c: Connection, cluster_id: int, since: datetime | None, until: dat
 
 def drop_ended(c: Connection, cluster_id: int, *, until: datetime) -> bool:
     """Forget some of what ended in a cluster by then, and scans of then: whether there is more."""
-    c.execute(select(cluster.c.id).where(cluster.c.id == cluster_id).with_for_update())
+    # A scan that comes in between may find one of its workloads gone: it waits.
+    locked = select(cluster.c.id).where(cluster.c.id == cluster_id)
+    c.execute(locked.with_for_update(key_share=True))
     query = select(run.c.id).where(run.c.cluster_id == cluster_id, run.c.until <= until)
     numbers = list(c.scalars(query.limit(_ROWS)))
     delete_runs(c, numbers)
     if len(numbers) == _ROWS:
         return True
     c.execute(delete(scan).where(scan.c.cluster_id == cluster_id, scan.c.at <= until))
-    if numbers:
-        used = select(run.c.id).where(run.c.workload_id == workload.c.id).exists()
-        c.execute(delete(workload).where(workload.c.cluster_id == cluster_id, ~used))
+    used = select(run.c.id).where(run.c.workload_id == workload.c.id).exists()
+    c.execute(delete(workload).where(workload.c.cluster_id == cluster_id, ~used))
     return False
