@@ -9,9 +9,12 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
+from msgspec import Struct
+
 from imagecatalog.catalog import timeline
 from imagecatalog.config import ClusterSetting, HostSetting, Settings
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
+from imagecatalog.jobs.history import sum_up_past
 from imagecatalog.jobs.lineage import settle_lineage
 from imagecatalog.jobs.matching import judge_findings
 from imagecatalog.jobs.report import Failure, Progress, Report, cancelling, plural, say_nothing
@@ -52,13 +55,15 @@ def record(
         )
     report = Report()
     with ThreadPoolExecutor(min(len(scans), _SIDE_BY_SIDE)) as pool:
-        waiting = {
-            pool.submit(_scan, catalog, name, scan, now): name for name, scan in scans.items()
-        }
+        waiting = {pool.submit(_look, scan, now): name for name, scan in scans.items()}
         with cancelling(pool):
-            for done, future in enumerate(as_completed(waiting), 1):
-                report += future.result()
-                progress(f"scanned {waiting[future]}", done, len(waiting))
+            # Looked at side by side, recorded one by one: so the memory that recording takes is taken once.
+            for done, future in enumerate(as_completed(tuple(waiting)), 1):
+                name = waiting.pop(future)
+                report += _record(catalog, name, future.result())
+                del future
+                progress(f"scanned {name}", done, len(scans))
+    sum_up_past(catalog, settings, now=now())
     return report + judge_runs(catalog, settings, now=now(), progress=progress)
 
 
@@ -101,22 +106,34 @@ def _host_reader(setting: HostSetting, keys: tuple[str, ...]) -> Callable[[], Cl
     return lambda: scan_host(setting, team_keys=keys)
 
 
-def _scan(
-    catalog: Catalog,
-    name: str,
-    scan: Callable[[], ClusterScan],
-    now: Callable[[], datetime],
-) -> Report:
+class _Look(Struct, frozen=True):
+    """How a look at a cluster went."""
+
+    at: datetime
+    started: float
+    """By the monotonic clock."""
+    seen: ClusterScan | CatalogError
+
+
+def _look(scan: Callable[[], ClusterScan], now: Callable[[], datetime]) -> _Look:
     at, started = now(), time.monotonic()
     try:
-        seen = scan()
-        return take_scan(catalog, name, seen, at=at, started=started)
+        return _Look(at, started, scan())
+    except CatalogError as error:
+        return _Look(at, started, error)
+
+
+def _record(catalog: Catalog, name: str, look: _Look) -> Report:
+    try:
+        if isinstance(look.seen, CatalogError):
+            raise look.seen
+        return take_scan(catalog, name, look.seen, at=look.at, started=look.started)
     except DatabaseError:
         raise
     except CatalogError as error:
         with catalog.write() as c:
-            seconds = time.monotonic() - started
-            health.note_try(c, "cluster", name, at=at, seconds=seconds, error=error.message)
+            seconds = time.monotonic() - look.started
+            health.note_try(c, "cluster", name, at=look.at, seconds=seconds, error=error.message)
         return Report(failed=(Failure.of(f"cluster {name}", error),))
 
 
@@ -131,7 +148,7 @@ def take_scan(
     with catalog.write() as c:
         kept = known_pods.list_known(c, name, unread)
         containers = chain(seen.containers, kept)
-        running, new, ended = timeline.observe(c, name, containers, at=at, kind=seen.kind)
+        running, new, ended = timeline.observe(c, name, containers, at=at, now=at, kind=seen.kind)
         detail = "; ".join((plural(running, "container"), *seen.remarks))
         fault = kube.explain_unread(name, seen)
         seconds, error = time.monotonic() - started, fault.message if fault else None
