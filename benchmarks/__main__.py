@@ -12,6 +12,7 @@ from benchmarks import (
     lineage,
     planning,
     questions,
+    recording,
     registering,
     scanners,
     sync,
@@ -25,7 +26,8 @@ def main() -> None:
     parser.add_argument(
         "questions",
         nargs="*",
-        help="questions, advisories, scanners, lineage, planning, drawing, registering, debmonitor, sync, contents;"
+        help="questions, advisories, scanners, lineage, planning, drawing, registering, debmonitor, sync, contents,"
+        " recording;"
         " default all",
     )
     wanted = parser.parse_args()
@@ -41,6 +43,7 @@ def main() -> None:
         "debmonitor": debmonitor.run,
         "sync": sync.run,
         "contents": contents.run,
+        "recording": recording.run,
     }
     for name in wanted.questions or runs:
         if name not in runs:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
 
 from imagecatalog.catalog import timeline
 from imagecatalog.config import ClusterSetting, HostSetting, Settings
+from imagecatalog.domain.sightings import Sighting
 from imagecatalog.errors import CatalogError, DatabaseError, UsageError
 from imagecatalog.jobs.history import sum_up_past
 from imagecatalog.jobs.lineage import settle_lineage
@@ -88,7 +88,7 @@ def _dump_reader(path: Path, keys: tuple[str, ...]) -> Callable[[], ClusterScan]
     def read() -> ClusterScan:
         try:
             with path.open("rb") as stream:
-                return ClusterScan(list(kube.read_dump(stream, str(path), keys)))
+                return ClusterScan(Sighting(kube.read_dump(stream, str(path), keys)))
         except OSError as error:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}",
@@ -147,8 +147,10 @@ def take_scan(
     unread = [(pod.namespace, pod.name) for pod in seen.unread]
     with catalog.write() as c:
         kept = known_pods.list_known(c, name, unread)
-        containers = chain(seen.containers, kept)
-        running, new, ended = timeline.observe(c, name, containers, at=at, now=at, kind=seen.kind)
+        seen.containers.add(kept)
+        running, new, ended = timeline.observe(
+            c, name, seen.containers, at=at, now=at, kind=seen.kind
+        )
         detail = "; ".join((plural(running, "container"), *seen.remarks))
         fault = kube.explain_unread(name, seen)
         seconds, error = time.monotonic() - started, fault.message if fault else None
