@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
-from imagecatalog.domain import answers, feeds
+from imagecatalog.domain import answers, feeds, pasts
 from imagecatalog.store.page import Page
 
 Get = Callable[..., Any]
@@ -27,7 +27,7 @@ LISTS: dict[str, type[msgspec.Struct]] = {
     f"/repositories/{REPOSITORY}/tags": answers.TagPeriod,
     "/packages/base-files/images": answers.Holder,
     "/search?q=edge": answers.SearchHit,
-    "/clusters": answers.Health,
+    "/clusters": pasts.ClusterItem,
     "/registries": answers.Health,
     "/feeds": feeds.FeedItem,
 }

@@ -52,11 +52,25 @@ def past_exposure(
     The faults of a package version are those known today: what ran before anybody knew counts too.
     Images of which VEX says that they are not affected are left out. Raises BadName and NotFound.
     """
-    subject = read_subject(c, text)
+    return tell_past(
+        c, read_subject(c, text), now=now, cluster=cluster, namespace=namespace, limit=limit
+    )
+
+
+def tell_past(
+    c: Connection,
+    subject: Subject,
+    *,
+    now: datetime,
+    cluster: str | None = None,
+    namespace: str | None = None,
+    limit: int = USUAL_LIMIT,
+) -> PastExposure:
+    """The same of what was read already; of a fault its name is enough."""
     images = ran.list_ran_images(c)
     held = (
         _of_range(c, subject, images)
-        if text.startswith("pkg:")
+        if subject.id.startswith("pkg:")
         else _of_fault(c, subject, images, now)
     )
     spans = ran.list_spans(c, held.packages, cluster_name=cluster, namespace=namespace)
@@ -221,7 +235,9 @@ def _describe(
         since=begin,
         until=end,
         still=still,
-        containers=group[0].replicas if len(group) == 1 else max(one.containers for one in _count(group)),
+        containers=group[0].replicas
+        if len(group) == 1
+        else max(one.containers for one in _count(group)),
         images=tuple(images),
         packages=tuple(sorted(packages)),
         waited=waited,

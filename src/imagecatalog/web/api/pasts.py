@@ -53,7 +53,7 @@ def write_running(request: Request, ask: Annotated[RunningQuestion, Query()]) ->
     return send_list(request, RunningItem, ask.model_copy(update={"format": "csv"}), ask_items)
 
 
-@_one("/running", RunningPage)
+@_one("/running", RunningPage, is_table=True)
 def list_running(request: Request, ask: Annotated[RunningQuestion, Query()]) -> Response:
     """What runs where, container by container, images never met included; now, or at a moment past.
 

@@ -69,10 +69,10 @@ def _documented(
 
 
 def answers_one(
-    router: APIRouter, path: str, item: type, *, is_list: bool = False
+    router: APIRouter, path: str, item: type, *, is_list: bool = False, is_table: bool = False
 ) -> Callable[[Handler], Handler]:
-    """A route that answers JSON alone."""
-    documented = _documented(item, is_list=is_list) | UNCHANGED | PROBLEMS
+    """A route that answers JSON alone; one whose answer ``is_table`` writes CSV as well."""
+    documented = _documented(item, is_list=is_list, is_table=is_table) | UNCHANGED | PROBLEMS
     return router.get(path, response_class=Response, responses=documented)
 
 
