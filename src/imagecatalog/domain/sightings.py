@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import Literal, cast
 
 from imagecatalog.domain.runs import RunningContainer
 
@@ -13,6 +14,8 @@ Condition = tuple[str, str]
 """State, and its reason."""
 PodKey = tuple[str, str]
 """Namespace and name."""
+Kind = Literal["container", "init", "ephemeral"]
+State = Literal["running", "waiting", "terminated", ""]
 
 _DIGEST_BYTES = 16
 
@@ -32,6 +35,23 @@ class Sighting:
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def __iter__(self) -> Iterator[RunningContainer]:
+        """What was seen, container by container, in the order in which it was told."""
+        workloads, images = self.workloads, self.images
+        for (owner, pod, container, kind, image), (state, reason) in self.found.items():
+            namespace, workload = workloads[owner]
+            yield RunningContainer(
+                namespace,
+                workload,
+                pod,
+                container,
+                cast("Kind", kind),
+                *images[image],
+                self.teams[owner],
+                cast("State", state),
+                reason,
+            )
 
     @property
     def workloads(self) -> list[tuple[str, str]]:

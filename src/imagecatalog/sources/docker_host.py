@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from imagecatalog.config import HostSetting
+from imagecatalog.domain.sightings import Sighting
 from imagecatalog.errors import (
     AccessDenied,
     BadDocument,
@@ -70,7 +71,7 @@ def scan_host(
                 name = engine.find_image_name(container.id) or name
             image = images.get(container.image_id, EngineImage())
             found.append(read_container(container, name, image, team_keys))
-        return ClusterScan(found, kind=engine.kind)
+        return ClusterScan(Sighting(found), kind=engine.kind)
 
 
 class _Engine:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from imagecatalog.config import ClusterSetting
 from imagecatalog.domain.runs import RunningContainer
+from imagecatalog.domain.sightings import Sighting
 from imagecatalog.errors import (
     AccessDenied,
     BadDocument,
@@ -47,7 +48,7 @@ _IN_VAIN = 3
 class ClusterScan(Struct, frozen=True):
     """One whole list of a cluster."""
 
-    containers: list[RunningContainer]
+    containers: Sighting
     """Of each pod that runs or waits to, once."""
     unread: tuple[UnreadPod, ...] = ()
     """Pods that are there and could not be understood: nothing is known of what they run."""
@@ -96,7 +97,7 @@ def list_running(
     for pod in seen.unread:
         where = f"cluster {cluster.name}"
         raise BadDocument(where, f"pod {pod.namespace}/{pod.name}: {pod.why[:500]}")
-    return seen.containers
+    return list(seen.containers)
 
 
 def has_pods(cluster: ClusterSetting) -> bool:
@@ -138,7 +139,7 @@ class _Listing:
         self._teams = teams
         self._remarks = remarks
         self._limit = server.limits.page
-        self._containers: list[RunningContainer] = []
+        self._containers = Sighting()
         self._unread: list[UnreadPod] = []
         self._seen: set[int] = set()
         self._tokens: set[str] = set()
@@ -191,7 +192,7 @@ class _Listing:
         before = len(self._seen)
         for pod in page.pods:
             if self._is_new(pod.namespace, pod.name):
-                self._containers += pod.containers
+                self._containers.add(pod.containers)
         self._unread += [pod for pod in page.unread if self._is_new(pod.namespace, pod.name)]
         if len(self._seen) > self._server.limits.pods:
             raise TooManyEntries(self._server.where, f"more than {self._server.limits.pods:,} pods")
