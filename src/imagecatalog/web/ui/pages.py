@@ -11,7 +11,15 @@ from pydantic import ValidationError
 
 from imagecatalog.domain.answers import SearchHit
 from imagecatalog.domain.plans import PlanQuestion
-from imagecatalog.planning import findings, inspection, origins, search, second_opinions, staleness
+from imagecatalog.planning import (
+    feed_list,
+    findings,
+    inspection,
+    origins,
+    search,
+    second_opinions,
+    staleness,
+)
 from imagecatalog.planning.plan import make_plan
 from imagecatalog.planning.verdicts import read_running
 from imagecatalog.store import health, holders, package_faults, repositories
@@ -198,9 +206,12 @@ def show_search(request: Request) -> Response:
 @router.get("/health")
 def show_health(request: Request) -> Response:
     """Can the answers be trusted: when was each source last well?"""
-    with service_of(request).read() as c:
+    service = service_of(request)
+    with service.read() as c:
         found = health.list_health(c)
-    return render(request, "health.html", health=rows.group_health(found))
+        feeds = feed_list.list_feeds(c, service.settings.feeds, now=service.clock())
+    known = {one.name: one for one in feeds}
+    return render(request, "health.html", health=rows.group_health(found), feeds=known)
 
 
 @router.get("/registries")
