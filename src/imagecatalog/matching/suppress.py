@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imagecatalog.domain.findings import Suppression
 from imagecatalog.domain.scopes import canonical_name, type_of
@@ -57,6 +57,9 @@ class _Said(Struct):
     statements: list[StatementRow]
     deferrals: list[DeferralRow]
 
+    is_of_images: bool = False
+    """Whether any of it is about some images alone."""
+
 
 def suppressions_of(
     c: Connection, wanted: Collection[Held], *, now: datetime
@@ -69,12 +72,16 @@ def suppressions_of(
     asked = [held for held in wanted if held.advisory in about]
     images = suppressions.list_image_names(c, {held.image for held in asked})
     found = {}
+    alike: dict[Held, Suppression | None] = {}
     for held in asked:
         said, image = about[held.advisory], images[held.image]
-        why = _find_statement(held, image, said.statements) or _find_deferral(
-            held, image, said.deferrals
-        )
-        if why is not None:
+        # As a rule no image is named: then one answer is that of thousands of images.
+        key = held if said.is_of_images else structs.replace(held, image=0)
+        if key not in alike:
+            alike[key] = _find_statement(held, image, said.statements) or _find_deferral(
+                held, image, said.deferrals
+            )
+        if (why := alike[key]) is not None:
             found[held] = why
     return found
 
@@ -95,11 +102,15 @@ def _list_said(
     for number, known in names.items():
         said = [by_name[name] for name in sorted(known) if name in by_name]
         if said:
-            found[number] = _Said(
-                _keep_latest(row for one in said for row in one.statements),
-                [row for one in said for row in one.deferrals],
-            )
+            told = _keep_latest(row for one in said for row in one.statements)
+            deferrals = [row for one in said for row in one.deferrals]
+            found[number] = _Said(told, deferrals, _is_of_images(told, deferrals))
     return found
+
+
+def _is_of_images(statements: Iterable[StatementRow], deferrals: Iterable[DeferralRow]) -> bool:
+    named = (row.image_digest or row.repository is not None for row in statements)
+    return any(named) or any(row.image is not None for row in deferrals)
 
 
 def _keep_latest(rows: Iterable[StatementRow]) -> list[StatementRow]:

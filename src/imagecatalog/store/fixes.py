@@ -12,6 +12,7 @@ from imagecatalog.domain.answers import Update
 from imagecatalog.domain.findings import SEVERITIES
 from imagecatalog.domain.scopes import LANGUAGES, type_of
 from imagecatalog.store.dialect import batches
+from imagecatalog.store.kinds import list_chunks_of
 from imagecatalog.store.schema import (
     advisory,
     component,
@@ -19,7 +20,6 @@ from imagecatalog.store.schema import (
     exploited,
     finding,
     package_chunk_member,
-    package_set_chunk,
     package_version,
     scope,
 )
@@ -59,15 +59,29 @@ def list_fixes(
 
     Sets without any are left out.
     """
-    by_scope: dict[int | None, list[int]] = {}
-    for scope_id, set_id in sorted(places, key=lambda place: (place[0] or 0, place[1])):
-        by_scope.setdefault(scope_id, []).append(set_id)
-    found: dict[Place, dict[Fix, None]] = {}
-    for scope_id, sets in by_scope.items():
-        for batch in batches(sets, 200):
-            for set_id, *values in c.execute(_fixes(batch, scope_id, with_debian=with_debian)):
-                found.setdefault((scope_id, set_id), {})[Fix(*values)] = None
-    return {place: tuple(many) for place, many in found.items()}
+    made_of = list_chunks_of(c, {set_id for _, set_id in places})
+    scopes = {scope_id for scope_id, _ in places if scope_id is not None}
+    inside: dict[int, list[tuple[int | None, Fix]]] = {}
+    for batch in batches(sorted({chunk for many in made_of.values() for chunk in many})):
+        for chunk, scope_id, *values in c.execute(_fixes(batch, scopes, with_debian=with_debian)):
+            fix = Fix(*values)
+            place = None if fix.scope in LANGUAGES else scope_id
+            inside.setdefault(chunk, []).append((place, fix))
+    found: dict[Place, tuple[Fix, ...]] = {}
+    for scope_id, set_id in places:
+        fixes = [
+            fix
+            for chunk in made_of.get(set_id, ())
+            for place, fix in inside.get(chunk, ())
+            if place is None or place == scope_id
+        ]
+        if fixes:
+            found[scope_id, set_id] = tuple(sorted(fixes, key=_order))
+    return found
+
+
+def _order(one: Fix) -> tuple[int, int, int]:
+    return one.number, one.component, one.fault
 
 
 def make_updates(fixes: Iterable[Fix]) -> tuple[Update, ...]:
@@ -79,7 +93,7 @@ def make_updates(fixes: Iterable[Fix]) -> tuple[Update, ...]:
     return tuple(sorted(found, key=lambda one: (one.package, one.arch, one.installed)))
 
 
-def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) -> Select[Any]:
+def _fixes(chunks: Collection[int], scopes: Collection[int], *, with_debian: bool) -> Select[Any]:
     # The faults known to be exploited, by the best of their names.
     known = (
         select(func.coalesce(advisory.c.fault_id, advisory.c.id).label("fault"))
@@ -89,7 +103,8 @@ def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) ->
     )
     query = (
         select(
-            package_set_chunk.c.set_id,
+            package_chunk_member.c.chunk_id,
+            component.c.scope_id,
             package_version.c.id,
             package_version.c.name,
             package_version.c.type,
@@ -105,8 +120,7 @@ def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) ->
             finding.c.severity,
             finding.c.feed,
         )
-        .select_from(package_set_chunk)
-        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+        .select_from(package_chunk_member)
         .join(
             component_package,
             component_package.c.package_version_id == package_chunk_member.c.package_version_id,
@@ -118,8 +132,8 @@ def _fixes(sets: Collection[int], scope_id: int | None, *, with_debian: bool) ->
         .join(package_version, package_version.c.id == component_package.c.package_version_id)
         .outerjoin(known, known.c.fault == advisory.c.id)
         .where(
-            package_set_chunk.c.set_id.in_(sets),
-            or_(component.c.scope_id == scope_id, scope.c.name.in_(LANGUAGES)),
+            package_chunk_member.c.chunk_id.in_(chunks),
+            or_(component.c.scope_id.in_(sorted(scopes)), scope.c.name.in_(LANGUAGES)),
             finding.c.counted,
             finding.c.state == "fix-out",
             finding.c.severity != _NEGLIGIBLE,
