@@ -40,7 +40,7 @@ def keep_scan(c: Connection, name: str, scan: Scan, *, told_by: str, now: dateti
         running=running,
         appeared=appeared,
         ended=ended,
-        created=not is_known or bool(appeared or ended),
+        created=not is_known,
     )
 
 

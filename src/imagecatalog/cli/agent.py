@@ -46,7 +46,7 @@ _STATE_VARIABLE = "STATE_DIRECTORY"
 )
 @click.option(
     "--every",
-    type=click.IntRange(10, 86400),
+    type=click.IntRange(1, 86400),
     default=3600,
     metavar="SECONDS",
     help="Scan that often; 3600.",
@@ -94,7 +94,7 @@ def agent(
     with _stopping() as stopping:
         work = Agent(
             subjects,
-            partial(_tell, server, token_file, stopping),
+            partial(_tell, server, token_file),
             folder=folder or _usual_folder(),
             every=every,
             most_bytes=buffer_mib << 20,
@@ -125,16 +125,12 @@ def list_subjects(settings: Settings) -> list[Subject]:
     return found
 
 
-def _tell(
-    address: str, token_file: Path | None, stopping: threading.Event, cluster: str, body: bytes
-) -> bytes:
-    from imagecatalog.cli.server import Server
-
-    def sleep(seconds: float) -> None:
-        stopping.wait(seconds)
+def _tell(address: str, token_file: Path | None, cluster: str, body: bytes) -> bytes:
+    from imagecatalog.cli.server import ONCE, Server
 
     token = _read_token(token_file) if token_file else None
-    with Server.connect(address, token=token, sleep=sleep) as server:
+    # The agent itself tries again, between its scans.
+    with Server.connect(address, token=token, patience=ONCE) as server:
         return server.post(f"/api/v1/clusters/{cluster}/scan", body, {}).body
 
 

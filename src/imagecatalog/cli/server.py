@@ -6,8 +6,7 @@ import gzip
 import logging
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
@@ -39,6 +38,8 @@ _READ_OURS = (*_REFUSALS, 500, 503)
 _PATIENCE = Patience(read=120)
 _PERSISTENCE = Patience(read=300, attempts=6)
 """For what may be sent again, and would be lost."""
+ONCE = Patience(read=300, attempts=1)
+"""For who tries again himself."""
 _WORTH_PACKING = 64 << 10
 _LOG = logging.getLogger(__name__)
 _BY_STATUS: dict[int, type[CatalogError]] = {
@@ -85,7 +86,7 @@ class Server:
         *,
         writes: bool = False,
         token: str | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        patience: Patience | None = None,
     ) -> Iterator[Server]:
         """A client of the server at this address; raises UsageError for what is none.
 
@@ -95,7 +96,7 @@ class Server:
         token = token or read_token(os.environ)
         if token and urlsplit(address).scheme == "http" and not _is_loopback(host):
             _LOG.warning("the token goes to %s unencrypted: give --server https://…", host)
-        http = Http(patience=_PERSISTENCE if writes else _PATIENCE, sleep=sleep)
+        http = Http(patience=patience or (_PERSISTENCE if writes else _PATIENCE))
         try:
             yield cls(address, http, token)
         finally:

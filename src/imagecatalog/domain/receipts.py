@@ -77,4 +77,4 @@ class ScanReceipt(Struct, frozen=True, kw_only=True):
     appeared: int
     ended: int
     created: bool
-    """False: the very same was told before, or that it failed."""
+    """False: something was told of this very moment before, or that the scan failed."""

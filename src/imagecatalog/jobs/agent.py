@@ -221,14 +221,14 @@ class _Desk:
             told = tell_differences(scan, base.at, before)
         try:
             try:
-                self._send(told)
+                is_new = self._send(told)
             except (BaseNotHeld, ScanRefused):
                 if told is scan:
                     raise
                 before = {}
                 self._buffer.forget_base()
                 self._remark("the server has not what we told it: all is told anew")
-                self._send(scan)
+                is_new = self._send(scan)
         except (InvalidBody, BodyTooLarge, ScanRefused) as error:
             faults = error.faults if isinstance(error, InvalidBody) else ()
             said = "; ".join(f"{where} {what}" for where, what in faults[:3]) or error.message
@@ -241,7 +241,11 @@ class _Desk:
         except CatalogError as error:
             self._complain(f"not told: {error.message}", error.hint)
             return False
-        self._buffer.note_base(Base.of(scan, before))
+        if is_new:
+            self._buffer.note_base(Base.of(scan, before))
+        else:
+            # Of this very moment something else may count there.
+            self._buffer.forget_base()
         return True
 
     def _tell_failure(self, error: CatalogError, at: datetime) -> None:
@@ -251,7 +255,8 @@ class _Desk:
         except CatalogError as refused:
             self._complain(f"the server does not know that: {refused.message}")
 
-    def _send(self, scan: WholeScan | Differences) -> None:
+    def _send(self, scan: WholeScan | Differences) -> bool:
+        """Whether it was the first word of its moment."""
         body = encode_scan(scan)
         try:
             receipt = _RECEIPT.decode(self._tell(self.name, body))
@@ -265,6 +270,7 @@ class _Desk:
             f"told of {scan.at:%Y-%m-%dT%H:%M:%SZ} ({what}, {len(body):,} bytes):"
             f" {receipt.running:,} run, {receipt.appeared:,} appeared, {receipt.ended:,} ended"
         )
+        return receipt.created
 
     def _remark(self, line: str) -> None:
         self._say(f"{self.name}: {line}", False)

@@ -60,7 +60,7 @@ _DOCUMENTED: dict[str, Any] = {
     "responses": {
         201: {"description": "A scan that is new here.", "content": _RECEIPT},
         200: {
-            "description": "The very same was told before, or that it failed.",
+            "description": "Of this moment something was told before, or the scan failed.",
             "content": _RECEIPT,
         },
         **{
