@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from imagecatalog.catalog import lineage
+from imagecatalog.catalog.unmet import find_askable
 from imagecatalog.domain.answers import (
     STATUS_ORDER,
     OutdatedImage,
@@ -21,13 +22,17 @@ from imagecatalog.planning.drift import find_drifts
 from imagecatalog.planning.severities import Worst, rate, rate_updates
 from imagecatalog.planning.told import judge_names, list_told
 from imagecatalog.planning.verdicts import JudgedImage, Running, judge_images, read_running
-from imagecatalog.store import counts, images, lookups, runs, updates
+from imagecatalog.store import counts, images, lookups, runs, sync_requests, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.page import Page, make_cursor, read_cursor
 from imagecatalog.store.runs import AliveImage, RunFilter
 
 _RANK = {status: rank for rank, status in enumerate(STATUS_ORDER)}
 _WORST = 10
+_CONFIG_ALONE = (
+    "the runtime reports nothing but the digest of its configuration, by which no registry can be"
+    " asked: it is known once a sync meets it by a tag"
+)
 
 _Key = tuple[int, bool, int, int, int, int, str, int]
 """Rank of the status; of security updates not exploited, and severity (negative); then how many
@@ -190,9 +195,18 @@ def _usual_name(items: Sequence[AliveImage]) -> str:
     return max(items, key=lambda item: (item.containers, item.image)).image
 
 
-def never_met(item: AliveImage) -> Verdict:
-    """The verdict of an image that runs and that no registry of ours has shown."""
-    if item.image_id:
+def never_met(item: AliveImage, problems: Mapping[tuple[str, str], str] | None = None) -> Verdict:
+    """The verdict of an image that runs and that no registry of ours has shown.
+
+    ``problems`` tells why those could not be fetched that a sync asked its registry for.
+    """
+    asked = find_askable(item.image, item.image_id)
+    problem = next((problems[one] for one in asked if problems and one in problems), None)
+    if problem is not None:
+        reason = f"it could not be fetched: {problem}"
+    elif item.image_id and not asked:
+        reason = _CONFIG_ALONE
+    elif item.image_id:
         reason = "the catalog never met this image: sync the registry that has it"
     else:
         reason = "the runtime reports no image yet, and its tag is not in the catalog"
@@ -201,7 +215,8 @@ def never_met(item: AliveImage) -> Verdict:
 
 def judge_never_met(c: Connection, items: Collection[AliveImage]) -> dict[int, JudgedImage]:
     """By the number of the runtime's name: unknown, or as DebMonitor's clients told of the name."""
-    unknown = {item.run_image_id: never_met(item) for item in items}
+    problems = sync_requests.list_problems(c) if items else {}
+    unknown = {item.run_image_id: never_met(item, problems) for item in items}
     told = judge_names(c, {item.image: unknown[item.run_image_id] for item in items})
     judged = {number: JudgedImage(verdict, None) for number, verdict in unknown.items()}
     for item in items:
