@@ -17,6 +17,8 @@ from imagecatalog.versions.tags import TagVersion, read_tag, read_tag_by
 
 COMMITS = "commits"
 """The line of all tags that name no version: their order is that in which they were made."""
+_FEW = 100
+"""Repositories of which every tag is read with what it points to."""
 _FLOATING = re.compile(r"[A-Za-z][A-Za-z_.-]*")
 """``latest``, ``stable``, ``bookworm``: a line of its own, whose newest is what it points to."""
 
@@ -104,7 +106,7 @@ class Lines:
     def _find(self, repositories: Collection[str]) -> None:
         newest: dict[tuple[str, str], tuple[_Rank, TaggedImage]] = {}
         tied: set[tuple[str, str]] = set()
-        for tagged in tags.list_tagged(self._c, repositories):
+        for tagged in self._list_candidates(repositories):
             version = self._read(tagged.repository, tagged.tag)
             line = (tagged.repository, _line_of(tagged.tag, version))
             rank = _rank(version, tagged)
@@ -133,6 +135,25 @@ class Lines:
                 members={platforms[one]: one for one in reversed(inside)},
             )
 
+    def _list_candidates(self, repositories: Collection[str]) -> Iterable[TaggedImage]:
+        """The tags that may be the newest of their lines; of few repositories all tags."""
+        if len(repositories) <= _FEW:
+            return tags.list_tagged(self._c, repositories)
+        numbers: list[int] = []
+        for repository, names, ids in tags.list_names(self._c, repositories):
+            best: dict[str, tuple[tuple[bool, bytes], list[str]]] = {}
+            for name, number in zip(names, ids, strict=True):
+                version = self._read(repository, name)
+                line = _line_of(name, version)
+                grade = _grade(version)
+                found = best.get(line)
+                if found is None or grade > found[0]:
+                    best[line] = grade, [number]
+                elif grade == found[0]:
+                    found[1].append(number)
+            numbers += (int(number) for _, many in best.values() for number in many)
+        return tags.list_some_tagged(self._c, numbers)
+
     def _place(self, repository: str, tag: str) -> Place:
         version = self._read(repository, tag)
         key = b"" if version is None else version.key
@@ -160,11 +181,15 @@ def _line_of(tag: str, version: TagVersion | None) -> str:
     return tag if _FLOATING.fullmatch(tag) else COMMITS
 
 
+def _grade(version: TagVersion | None) -> tuple[bool, bytes]:
+    """Of a tag alone: the greater, the newer."""
+    return (True, b"") if version is None else (not version.is_prerelease, version.key)
+
+
 def _rank(version: TagVersion | None, tagged: TaggedImage) -> _Rank:
     """The greater, the newer; among equal versions what was made, or first seen, later."""
-    if version is None:
-        return True, b"", tagged.created or 0, tagged.since, ""
-    return not version.is_prerelease, version.key, tagged.created or 0, tagged.since, tagged.tag
+    name = "" if version is None else tagged.tag
+    return *_grade(version), tagged.created or 0, tagged.since, name
 
 
 def _firmness(place: Place) -> tuple[bool, bytes, bool, str]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Connection,
     Select,
+    Text,
     and_,
     cast,
     func,
     or_,
     select,
-    tuple_,
     type_coerce,
 )
 
@@ -56,9 +57,7 @@ class TaggedImage(Struct, frozen=True, gc=False):
     """Of an index: of the newest image in it."""
 
 
-def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImage]:
-    """Every tag of these repositories with what it points to, in no order."""
-    found: list[TaggedImage] = []
+def _tagged() -> Select[Any]:
     inside = manifest.alias()
     newest_inside = (
         select(func.max(inside.c.created))
@@ -66,81 +65,64 @@ def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImag
         .where(index_member.c.index_id == manifest.c.id)
         .scalar_subquery()
     )
+    return (
+        select(
+            repository.c.name,
+            tag.c.name,
+            tag_period.c.manifest_id,
+            manifest.c.kind,
+            # A repository has many tags, and to make a datetime of each takes long.
+            type_coerce(tag_period.c.since, BigInteger),
+            func.coalesce(manifest.c.created, newest_inside, type_=BigInteger()),
+        )
+        .join(tag, tag.c.repository_id == repository.c.id)
+        .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
+        .join(manifest, manifest.c.id == tag_period.c.manifest_id)
+    )
+
+
+_TAGGED = _tagged()
+
+
+def list_tagged(c: Connection, repositories: Collection[str]) -> list[TaggedImage]:
+    """Every tag of these repositories with what it points to, in no order."""
+    return [
+        TaggedImage(*row)
+        for batch in batches(sorted(repositories))
+        for row in c.execute(_TAGGED.where(repository.c.name.in_(batch))).all()
+    ]
+
+
+def list_some_tagged(c: Connection, tags: Collection[int]) -> list[TaggedImage]:
+    """The same of some tags, by their numbers."""
+    return [
+        TaggedImage(*row)
+        for batch in batches(sorted(tags))
+        for row in c.execute(_TAGGED.where(tag.c.id.in_(batch))).all()
+    ]
+
+
+def list_names(
+    c: Connection, repositories: Collection[str]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Of each repository the names of its tags that point somewhere now, and their numbers as text.
+
+    A row for each repository: a row for each tag takes longer than to take it apart.
+    """
     for batch in batches(sorted(repositories)):
         query = (
             select(
                 repository.c.name,
-                tag.c.name,
-                tag_period.c.manifest_id,
-                manifest.c.kind,
-                # A repository has many tags, and to make a datetime of each takes long.
-                type_coerce(tag_period.c.since, BigInteger),
-                func.coalesce(manifest.c.created, newest_inside, type_=BigInteger()),
+                func.aggregate_strings(tag.c.name, " "),
+                func.aggregate_strings(cast(tag.c.id, Text), " "),
             )
             .join(tag, tag.c.repository_id == repository.c.id)
             .join(tag_period, and_(tag_period.c.tag_id == tag.c.id, tag_period.c.until.is_(None)))
-            .join(manifest, manifest.c.id == tag_period.c.manifest_id)
             .where(repository.c.name.in_(batch))
+            .group_by(repository.c.name)
         )
-        found += (TaggedImage(*row) for row in c.execute(query).all())
-    return found
-
-
-def find_meanings(
-    c: Connection, wanted: Collection[tuple[str, str, datetime]]
-) -> dict[tuple[str, str, datetime], tuple[int, int]]:
-    """What each tag (repository, tag) pointed to at a moment: number and kind.
-
-    Where it did not point anywhere then: what it pointed to last before, else first after.
-    """
-    numbers = _number_repositories(c, {name for name, _, _ in wanted})
-    pairs = {(numbers[name], word) for name, word, _ in wanted if name in numbers}
-    periods: dict[tuple[int, str], list[tuple[datetime, int, int]]] = {}
-    for batch in batches(sorted(pairs), _FEW):
-        query = (
-            select(
-                tag.c.repository_id,
-                tag.c.name,
-                tag_period.c.since,
-                tag_period.c.manifest_id,
-                manifest.c.kind,
-            )
-            .join(tag_period, tag_period.c.tag_id == tag.c.id)
-            .join(manifest, manifest.c.id == tag_period.c.manifest_id)
-            .where(tuple_(tag.c.repository_id, tag.c.name).in_(batch))
-            .order_by(tag_period.c.since)
-        )
-        for number, word, since, pointed, kind in c.execute(query):
-            periods.setdefault((number, word), []).append((since, pointed, kind))
-    found = {}
-    for name, word, at in wanted:
-        known = periods.get((numbers.get(name, 0), word))
-        if known:
-            before = [one for one in known if one[0] <= at]
-            found[name, word, at] = (before[-1] if before else known[0])[1:]
-    return found
-
-
-def _number_repositories(c: Connection, names: Collection[str]) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for batch in batches(sorted(names)):
-        query = select(repository.c.name, repository.c.id).where(repository.c.name.in_(batch))
-        numbers.update(c.execute(query).all())
-    return numbers
-
-
-def list_homes(c: Connection, numbers: Collection[int]) -> dict[int, set[str]]:
-    """The repositories that have or had each of these images."""
-    found: dict[int, set[str]] = {}
-    for batch in batches(sorted(numbers)):
-        query = (
-            select(repository_manifest.c.manifest_id, repository.c.name)
-            .join(repository, repository.c.id == repository_manifest.c.repository_id)
-            .where(repository_manifest.c.manifest_id.in_(batch))
-        )
-        for number, name in c.execute(query):
-            found.setdefault(number, set()).add(name)
-    return found
+        for name, tags, numbers in c.execute(query).all():
+            yield name, tags.split(" "), numbers.split(" ")
 
 
 def list_periods(
