@@ -49,7 +49,10 @@ def make_pod(number: int, namespace: str, image: str, image_id: str) -> dict[str
 
 
 class ApiServer:
-    """Serves ``pods`` until closed; ``forbidden`` makes it answer 403."""
+    """Serves ``pods`` until closed; ``forbidden`` makes it answer 403.
+
+    ``requests`` are those for pods; of namespaces it has none.
+    """
 
     def __init__(self, pods: list[dict[str, Any]], *, forbidden: bool = False) -> None:
         self.pods = pods
@@ -85,12 +88,15 @@ class ApiServer:
         """Status and body for one GET."""
         url = urlsplit(path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        self.requests.append(path)
+        if url.path == "/api/v1/pods":
+            self.requests.append(path)
         if token != "Bearer sesame":
             return 401, _failure(401, "Unauthorized", "Unauthorized")
         if self.forbidden:
             said = 'pods is forbidden: User "catalog" cannot list resource "pods"'
             return 403, _failure(403, "Forbidden", said)
+        if url.path == "/api/v1/namespaces":
+            return 200, {"kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": []}
         if url.path != "/api/v1/pods":
             return 404, _failure(
                 404, "NotFound", "the server could not find the requested resource"
