@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from imagecatalog.config import Settings
 from imagecatalog.domain.plans import PlanQuestion, Remaining, Unplannable
-from imagecatalog.matching.lines import LineKey
+from imagecatalog.matching.lines import Head, LineKey
 from imagecatalog.planning.fleet import RunningImage, list_running
 from imagecatalog.planning.graph import Newest, Rebuilds, Spot, Want, find_followers, find_rebuilds
 from imagecatalog.planning.survey import NOT_BUILT_HERE, Survey
@@ -130,13 +130,18 @@ def bring_updates(
 
 def _list_idle(c: Connection, survey: Survey) -> set[Spot]:
     """Every spot there is."""
-    heads = survey.lines.newest_of(repositories.list_repository_names(c, ""))
+    heads = _list_heads(c, survey)
     rows = lookups.list_images(c, {head.number for head in heads.values()})
     return {
         Spot(line, platform or "")
         for line, head in heads.items()
         for platform in (head.members or {rows[head.number].platform: head.number})
     }
+
+
+def _list_heads(c: Connection, survey: Survey) -> dict[LineKey, Head]:
+    """The newest of every line there is."""
+    return survey.lines.newest_of(repositories.list_repository_names(c, ""))
 
 
 def _move(
@@ -256,7 +261,7 @@ def follow_image(
     lines = survey.lines.of({one.number for one in fleet if one.number is not None})
     spots = {Spot(line, "") for line in lines.values()}
     if ask.idle:
-        spots |= {Spot(spot.line, "") for spot in _list_idle(c, survey)}
+        spots |= {Spot(line, "") for line in _list_heads(c, survey)}
     if root is not None:
         spots.add(Spot(root, ""))
     survey.climb(spots)
