@@ -106,3 +106,17 @@ def test_nothing_is_wider_than_the_window(
 ) -> None:
     page = open_page(decided + path, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_is_unknown_does_not_lie_on_what_is_suppressed(decided: str, open_page: Open) -> None:
+    page = open_page(f"{decided}/vex", width=900)
+    space = page.evaluate(
+        """() => {
+            document.querySelector("main").insertAdjacentHTML("beforeend",
+                "<details><summary><h3>3 findings suppressed</h3></summary></details>"
+                + "<ul class='reasons'><li class='reason'>unknown</li></ul>");
+            const [above, below] = [...document.querySelectorAll("details, ul.reasons")].slice(-2);
+            return below.getBoundingClientRect().top - above.getBoundingClientRect().bottom;
+        }"""
+    )
+    assert space >= 0

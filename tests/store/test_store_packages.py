@@ -11,6 +11,7 @@ from tests_store import PutImage, package
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.store import packages
+from imagecatalog.store.deferrals import is_package_met
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.holders import list_holders, list_versions
 from imagecatalog.store.packages import PackageList
@@ -110,3 +111,19 @@ def test_holders_of_a_package_below_a_version(catalog: Catalog, put_image: PutIm
             if after is None:
                 break
         assert pages == list(list_holders(c, "ssl").items)
+
+
+def test_a_source_package_is_held_by_who_holds_its_packages(
+    catalog: Catalog, put_image: PutImage
+) -> None:
+    made = Package("deb", "libssl3", "3.0-1", "amd64", "openssl", "3.0-1")
+    with catalog.write() as c:
+        put_image(c, "app", [made, package("other")])
+        put_image(c, "bare", [package("other")])
+    with catalog.read() as c:
+        (item,) = list_holders(c, "openssl").items
+        assert (item.package, item.version) == ("libssl3", "3.0-1")
+        assert list_holders(c, "libssl3").items == (item,)
+        assert list_holders(c, "openssl", below="3.0-1").items == ()
+        met = {name: is_package_met(c, name) for name in ("openssl", "libssl3", "nosuch")}
+    assert met == {"openssl": True, "libssl3": True, "nosuch": False}
