@@ -74,7 +74,8 @@ class House:
     def due(self) -> datetime | None:
         """When something is to be looked at again."""
         with self.catalog.read() as c:
-            return c.scalar(select(func.min(sync_request.c.due)))
+            due: datetime | None = c.scalar(select(func.min(sync_request.c.due)))
+            return due
 
     def look(self) -> Report:
         return pushes.sync_pushed(self.catalog, self.settings, now=lambda: self.now)

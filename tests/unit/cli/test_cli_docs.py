@@ -62,6 +62,7 @@ def test_every_setting_is_documented() -> None:
                 "apt",
                 "feeds",
                 "clair",
+                "hooks",
                 "line",
                 "api",
                 "plan",
