@@ -7,7 +7,7 @@ import re
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ class EngineStub:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
-                self.wfile.write(sent)
+                with suppress(OSError):  # whoever asked may have been killed
+                    self.wfile.write(sent)
 
             def address_string(self) -> str:
                 return "a socket"

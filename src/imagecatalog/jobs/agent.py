@@ -111,8 +111,9 @@ class Agent:
             return all(desk.is_well for desk in desks)
 
     def _await(self, threads: Sequence[threading.Thread], wait: float) -> None:
-        while any(thread.is_alive() for thread in threads) and not self._stopping.wait(0.1):
-            pass
+        for thread in threads:
+            while thread.is_alive() and not self._stopping.is_set():
+                thread.join(0.1)
         until = time.monotonic() + wait
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))

@@ -356,7 +356,7 @@ SCANS = st.lists(
 
 
 @given(SCANS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whenever_the_server_is_away_all_is_told(
     tmp_path_factory: pytest.TempPathFactory, scans: list[Pods], data: st.DataObject
 ) -> None:
