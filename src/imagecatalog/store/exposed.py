@@ -365,8 +365,9 @@ def list_idle(
                 )
                 .outerjoin(distro, distro.c.id == manifest.c.distro_id)
                 .where(package_chunk_member.c.package_version_id.in_(batch), ~runs.exists())
-                .distinct()
-                .limit(limit)
+                # An image is there once for each of these packages. Distinct rows would be
+                # looked for by PostgreSQL among all there are.
+                .limit(limit * len(batch))
             )
             if one.scope not in LANGUAGES:
                 query = query.where(distro.c.scope_id == one.scope_id)
