@@ -171,14 +171,16 @@ def show_history(items: Sequence[HistoryItem], reference: str, now: datetime) ->
         Column("SINCE"),
         Column("UNTIL"),
         Column("WHAT"),
-        *([Column(title, least=20, is_name=True)] if len(names) > 1 else ()),
+        *([Column(title, least=17, is_name=True)] if len(names) > 1 else ()),
         Column("", least=24, is_prose=True),
     ]
     write_table(columns, [_history_row(item, registry, len(names) > 1) for item in items])
 
 
 def _history_row(item: HistoryItem, registry: str, is_named: bool) -> tuple[str | Cell, ...]:
-    until = f"{item.until:%Y-%m-%d %H:%M}" if item.until else ""
+    # The day says enough of what lasted longer than one.
+    is_short = item.until is not None and item.until.date() == item.at.date()
+    until = f"{item.until:{'%H:%M' if is_short else '%Y-%m-%d'}}" if item.until else ""
     return (
         f"{item.at:%Y-%m-%d %H:%M}",
         until or ("" if item.event == "build" else Cell("now", "green")),

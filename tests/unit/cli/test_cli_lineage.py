@@ -242,8 +242,8 @@ def test_a_history_names_images_only_where_they_differ(
     change_layouts.show_history(items, "app:1", NOW)
     out = capsys.readouterr().out
     assert out.startswith("app:1: 1 tag, 1 run, the last 1 h ago\n\n")
-    assert "2026-11-24 11:00  now               tag   points here\n" in out
-    assert "2026-11-24 10:00  2026-11-24 12:00  run   ran\n" in out
+    assert "2026-11-24 11:00  now    tag   points here\n" in out
+    assert "2026-11-24 10:00  12:00  run   ran\n" in out
     change_layouts.show_history([*items, item("app:2", 3)], "app", NOW)
     assert "app:2" in capsys.readouterr().out
     change_layouts.show_history([], "app", NOW)

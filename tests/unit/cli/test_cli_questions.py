@@ -38,7 +38,8 @@ QUESTIONS = [
     ["outdated", "--image", "checkout", "--namespace", "checkout"],
     ["running"],
     ["running", "--cluster", "south", "--limit", "3"],
-    ["running", "--at", "2020-01-01"],
+    ["running", "--namespace", "finance"],
+    ["history", "north/finance/Deployment/ledger"],
     ["images"],
     ["images", CHECKOUT],
     ["images", "--search", "node"],
@@ -57,6 +58,54 @@ QUESTIONS = [
     ["affected", "pkg:deb/debian/openssl"],
     ["affected", "pkg:deb/debian/openssl@<0", "--limit", "0"],
 ]
+
+
+TIMED = [
+    ["clusters"],
+    ["exposure", "CVE-2026-45447"],
+    ["exposure", "pkg:deb/debian/openssl@<3.0.18", "--cluster", "north"],
+    ["patching"],
+    ["patching", "--team", "finance"],
+]
+"""They tell how long ago to the second, save to people."""
+
+
+@pytest.mark.parametrize("question", TIMED, ids=" ".join)
+def test_a_server_tells_people_the_same(
+    question: list[str],
+    sample_server: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = ask(capsys, *question)
+    assert json.loads(ask(capsys, *question, "--format", "json"))
+    assert ask(capsys, *question, "--format", "csv").count("\n") > 1
+    monkeypatch.delenv("IMAGE_CATALOG_DB")
+    there = ask(capsys, *question, "--server", sample_server + "/")
+
+    ages = re.compile(r" *\d+ (?:s|min)\b")
+    assert ages.sub("", here) == ages.sub("", there)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_where_nobody_looked_stderr_and_status_say_so(
+    sample_server: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    remote: bool,
+) -> None:
+    where = []
+    if remote:
+        monkeypatch.delenv("IMAGE_CATALOG_DB")
+        where = ["--server", sample_server]
+    assert main(["running", "--at", "2020-01-01", "--format", "json", *where]) == 1
+    told = capsys.readouterr()
+    assert told.out == "[]\n"
+    assert told.err.startswith("north: not known: the first scan of north was ")
+    assert "\nsouth: not known: the first scan of south was " in told.err
+    assert main(["running", "--at", "2020-01-01", *where]) == 1
+    assert capsys.readouterr().out == "What ran at 2020-01-01 00:00 UTC is not known.\n"
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
