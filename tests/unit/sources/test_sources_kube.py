@@ -205,11 +205,11 @@ def test_a_list_that_ends_before_its_end_is_not_taken_for_the_whole(server: Serv
         names(server.cluster())
 
 
-def test_pages_that_are_too_large_are_asked_for_in_parts(server: Server) -> None:
-    """Pods with 100 kB of annotations each, where a page may have 256 kB."""
-    pods = [pod(f"p{n}") for n in range(20)]
+def many(count: int, annotation: int) -> Answer:
+    """So many pods with annotations of so many bytes, as many at once as is asked for."""
+    pods = [pod(f"p{n}") for n in range(count)]
     for one in pods:
-        one["metadata"]["annotations"] = {"huge": "x" * 100_000}
+        one["metadata"]["annotations"] = {"huge": "x" * annotation}
 
     def answer(handler: Handler, query: dict[str, str]) -> None:
         start, limit = int(query.get("continue", "0")), int(query["limit"])
@@ -218,11 +218,22 @@ def test_pages_that_are_too_large_are_asked_for_in_parts(server: Server) -> None
         body = {"kind": "PodList", "metadata": metadata, "items": pods[start : start + limit]}
         handler.say(200, json.dumps(body).encode())
 
-    server.answer(answer)
+    return answer
+
+
+def test_pages_that_are_too_large_are_asked_for_in_parts(server: Server) -> None:
+    server.answer(many(20, 100_000))
 
     assert names(server.cluster(), page_bytes=256_000) == [f"p{n}" for n in range(20)]
+    assert {asked["limit"] for asked in server.asked} == {"500", "62", "7", "1"}
     with pytest.raises(TooLarge):
         names(server.cluster(), page_bytes=99_000)
+
+
+def test_annotations_of_ten_megabytes_are_read_over(server: Server) -> None:
+    server.answer(many(5, 10_000_000))
+
+    assert names(server.cluster()) == [f"p{n}" for n in range(5)]
 
 
 def test_a_pod_that_cannot_be_understood_does_not_stand_for_the_others(server: Server) -> None:
