@@ -37,38 +37,8 @@ def make_pod(number: int, *, is_new: bool = False) -> dict[str, Any]:
         statuses.append(
             _status("proxy", "registry.example.org/proxy:1.29", f"docker.io/proxy@sha256:{proxy}")
         )
-    labels = {
-        "app.kubernetes.io/name": name,
-        "app.kubernetes.io/part-of": f"system-{workload % 40}",
-        "pod-template-hash": template,
-        "team": f"team-{workload % 30}",
-    }
     return {
-        "metadata": {
-            "name": pod,
-            "generateName": f"{name}-{template}-",
-            "namespace": f"ns-{workload % 60}",
-            "uid": f"00000000-0000-4000-8000-{number:012}",
-            "resourceVersion": str(10_000_000 + number),
-            "creationTimestamp": "2026-11-20T09:12:28Z",
-            "labels": labels,
-            "annotations": {
-                "checksum/config": digest,
-                "prometheus.io/scrape": "true",
-                "prometheus.io/port": "9102",
-            },
-            "ownerReferences": [
-                {
-                    "apiVersion": "apps/v1",
-                    "kind": "ReplicaSet",
-                    "name": f"{name}-{template}",
-                    "uid": f"10000000-0000-4000-8000-{workload:012}",
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
-            "managedFields": _managed(labels, [one["name"] for one in containers]),
-        },
+        "metadata": _metadata(number, pod, template, digest, [one["name"] for one in containers]),
         "spec": _spec(containers),
         "status": {
             "phase": "Running",
@@ -87,6 +57,43 @@ def make_pod(number: int, *, is_new: bool = False) -> dict[str, Any]:
 
 
 _AT = "2026-11-20T09:12:40Z"
+
+
+def _metadata(
+    number: int, pod: str, template: str, digest: str, containers: Sequence[str]
+) -> dict[str, Any]:
+    workload = number // _OF_ONE
+    name = f"service-{workload:05}"
+    labels = {
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/part-of": f"system-{workload % 40}",
+        "pod-template-hash": template,
+        "team": f"team-{workload % 30}",
+    }
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"{name}-{template}",
+        "uid": f"10000000-0000-4000-8000-{workload:012}",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": pod,
+        "generateName": f"{name}-{template}-",
+        "namespace": f"ns-{workload % 60}",
+        "uid": f"00000000-0000-4000-8000-{number:012}",
+        "resourceVersion": str(10_000_000 + number),
+        "creationTimestamp": _AT,
+        "labels": labels,
+        "annotations": {
+            "checksum/config": digest,
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": "9102",
+        },
+        "ownerReferences": [owner],
+        "managedFields": _managed(labels, containers),
+    }
 
 
 def _container(name: str, image: str, service: str) -> dict[str, Any]:
