@@ -51,21 +51,7 @@ def utc_now() -> datetime:
 
 def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
     """The periodic jobs that the settings give work to, in the order in which one feeds the next."""
-    jobs = []
-    if settings.registries:
-        jobs.append(
-            Job("sync", timedelta(hours=1), lambda: sync(catalog, settings, [], now=utc_now))
-        )
-    if settings.registries and settings.hooks.registry_secret is not None:
-        jobs.append(
-            Job(
-                "pushes",
-                timedelta(hours=1),
-                lambda: sync_pushed(catalog, settings, now=utc_now),
-                lambda: has_pushes(catalog, now=utc_now()),
-                is_prompt=True,
-            )
-        )
+    jobs = _list_syncs(catalog, settings)
     if settings.clusters or settings.hosts:
         jobs.append(
             Job("record", timedelta(hours=1), lambda: record(catalog, settings, now=utc_now))
@@ -102,6 +88,25 @@ def list_jobs(catalog: Catalog, settings: Settings) -> list[Job]:
                 "refresh",
                 timedelta(hours=1),
                 lambda: refresh(catalog, settings, feeds, now=utc_now),
+            )
+        )
+    return jobs
+
+
+def _list_syncs(catalog: Catalog, settings: Settings) -> list[Job]:
+    """What reads registries: each hour all of them, and at once what they tell of."""
+    hour = timedelta(hours=1)
+    jobs = []
+    if settings.registries:
+        jobs.append(Job("sync", hour, lambda: sync(catalog, settings, [], now=utc_now)))
+    if settings.registries and settings.hooks.registry_secret is not None:
+        jobs.append(
+            Job(
+                "pushes",
+                hour,
+                lambda: sync_pushed(catalog, settings, now=utc_now),
+                lambda: has_pushes(catalog, now=utc_now()),
+                is_prompt=True,
             )
         )
     return jobs

@@ -13,6 +13,7 @@ from imagecatalog.domain.answers import (
     STATUS_ORDER,
     OutdatedImage,
     Overview,
+    Update,
     Verdict,
 )
 from imagecatalog.domain.findings import SEVERITIES
@@ -244,6 +245,20 @@ def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) 
     return sorted([*running, *idle], key=lambda item: item.key)
 
 
+def _list_pending(c: Connection, shown: Iterable[_Candidate]) -> dict[int, tuple[Update, ...]]:
+    """The updates of each image that was met, rated."""
+    met = [item for item in shown if item.number]
+    by_pair = updates.list_updates(c, {item.judged.pair for item in met if item.judged.pair})
+    return {
+        item.number: rate_updates(
+            c,
+            (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes),
+            item.judged.hidden,
+        )
+        for item in met
+    }
+
+
 def _describe(
     c: Connection,
     candidates: Iterable[_Candidate],
@@ -261,19 +276,9 @@ def _describe(
         names_of = [number for item in shown for number in item.run_images]
         places = runs.list_places(c, names_of, wanted)
         rows = lookups.list_images(c, {item.number for item in shown})
-    pairs = {item.judged.pair for item in shown if item.judged.pair}
-    by_pair = updates.list_updates(c, pairs) if with_updates else {}
     reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()
     told = list_told(c, reports)
-    pending = {
-        item.number: rate_updates(
-            c,
-            (*by_pair.get(item.judged.pair or (0, 0), ()), *item.judged.fixes),
-            item.judged.hidden,
-        )
-        for item in shown
-        if with_updates and item.number
-    }
+    pending = _list_pending(c, shown) if with_updates else {}
     paths = lineage.list_base_paths(c, {item.number for item in shown if item.number})
     names = images.best_names(c, {base for path in paths.values() for base in path})
     listed = inherit(c, pending, paths, names)
