@@ -23,7 +23,10 @@ from imagecatalog.config import Settings
 from imagecatalog.errors import ConfigError
 from imagecatalog.jobs.demo import run_demo
 from imagecatalog.jobs.report import Report
-from imagecatalog.planning import inspection, staleness
+from imagecatalog.planning import inspection, moments, staleness
+from imagecatalog.planning.patching import patching
+from imagecatalog.planning.sights import list_clusters
+from imagecatalog.planning.workload_past import WorkloadName, workload_past
 from imagecatalog.store.engine import Catalog
 
 if sys.version_info >= (3, 14):
@@ -242,12 +245,32 @@ def test_a_held_package_is_listed_as_held(demo: Demo) -> None:
 def test_the_front_page_has_every_kind_of_verdict(demo: Demo) -> None:
     with demo.catalog.read() as c:
         overview = staleness.overview(c, now=NOW)
-        items = staleness.running(c, now=NOW, limit=1000).items
+        items = moments.running(c, now=NOW, limit=1000).items
     for status in ("security-update", "update", "unknown", "current"):
         assert overview.by_status[status] >= 3
     assert overview.running == sum(overview.by_status.values())
     assert {item.cluster for item in items} == {"north", "south"}
     assert 120 <= overview.containers <= 300
+
+
+def test_the_clusters_have_a_past(demo: Demo) -> None:
+    with demo.catalog.read() as c:
+        found = list_clusters(c, now=NOW)
+        assert [NOW - one.first_scan for one in found if one.first_scan] == [
+            timedelta(days=112)
+        ] * 2
+        past = workload_past(c, WorkloadName("north", "finance", "Deployment/ledger"), now=NOW)
+        assert [stay.image.rpartition(":")[2] for stay in past.stays] == [
+            "2026-11-20-1",
+            "2026-10-22-1",
+            "2026-08-11-1",
+        ]
+        assert past.gaps == ()
+        south = workload_past(c, WorkloadName("south", "ingress", "DaemonSet/edge-proxy"), now=NOW)
+        assert [(one.since, one.until) for one in south.gaps] == [
+            (NOW - timedelta(days=55), NOW - timedelta(days=46))
+        ]
+        assert patching(c, now=NOW).total.patched > 50
 
 
 def test_nothing_fails(demo: Demo) -> None:

@@ -47,13 +47,12 @@ def search(c: Connection, text: str, *, limit: int = 20) -> tuple[SearchHit, ...
         for name, count in finds.find_packages(c, text, limit=limit)
     ]
     for name, cluster, namespace in finds.find_workloads(c, text, limit=limit):
-        where = f"cluster={quote(cluster)}&namespace={quote(namespace)}"
         hits.append(
             SearchHit(
                 kind="workload",
                 name=name,
                 detail=f"{cluster}, {namespace}",
-                link=f"/running?{where}",
+                link=f"/running/{quote(f'{cluster}/{namespace}/{name}')}",
             )
         )
     for name, cluster in finds.find_namespaces(c, text, limit=limit):
