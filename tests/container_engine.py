@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,14 +22,27 @@ VERSION = {
 }
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class _Local(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-class EngineStub:
-    """Answers by path without the version; a tuple is status and body, bytes are sent as they are."""
+class _Remote(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    context: ssl.SSLContext
 
-    def __init__(self, socket: Path) -> None:
+    def get_request(self) -> tuple[Any, Any]:
+        taken, address = super().get_request()
+        taken.settimeout(10)
+        return self.context.wrap_socket(taken, server_side=True), address
+
+
+class EngineStub:
+    """Answers by path without the version; a tuple is status and body, bytes are sent as they are.
+
+    Without a socket it listens on a port, and speaks TLS.
+    """
+
+    def __init__(self, socket: Path | None, context: ssl.SSLContext | None = None) -> None:
         self.socket = socket
         self.asked: list[str] = []
         self.answers: dict[str, Any] = {"/version": VERSION, "/containers/json": []}
@@ -53,12 +67,15 @@ class EngineStub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = _Server(str(socket), Handler)
-
-    @property
-    def address(self) -> str:
-        """As the settings have it."""
-        return f"unix://{self.socket}"
+        self._server: socketserver.BaseServer
+        if socket is not None:
+            self._server = _Local(str(socket), Handler)
+            self.address = f"unix://{socket}"
+        else:
+            assert context is not None
+            self._server = remote = _Remote(("127.0.0.1", 0), Handler)
+            remote.context = context
+            self.address = f"tcp://127.0.0.1:{remote.server_address[1]}"
 
     @contextmanager
     def serving(self) -> Iterator[EngineStub]:
@@ -71,7 +88,8 @@ class EngineStub:
             self._server.shutdown()
             self._server.server_close()
             thread.join()
-            self.socket.unlink(missing_ok=True)
+            if self.socket is not None:
+                self.socket.unlink(missing_ok=True)
 
 
 def engine_container(name: str, image: str = "nginx:1.27", **more: Any) -> dict[str, Any]:

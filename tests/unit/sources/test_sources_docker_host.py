@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from imagecatalog.formats.scans import encode_scan, tell_whole
 from imagecatalog.sources import docker_host
 from imagecatalog.sources.docker_host import scan_host
 from imagecatalog.sources.http import Patience
+from private_authority import Authority
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "data" / "engines" / "podman-4.3.1.json").read_text()
@@ -243,6 +245,24 @@ def test_a_remote_host_that_is_away_is_named() -> None:
         scan_host(HostSetting("b", f"tcp://127.0.0.1:{port}"), patience=QUICK)
     with pytest.raises(SourceUnavailable, match="host b: https://127"):
         scan_host(HostSetting("b", f"https://127.0.0.1:{port}"), patience=QUICK)
+
+
+def test_a_remote_host_knows_us_by_our_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server"))
+    context.load_verify_locations(authority.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    certificate, key = authority.issue("reader")
+    with EngineStub(None, context).serving() as engine:
+        engine.answers["/containers/json"] = [engine_container("web")]
+        host = HostSetting("b", engine.address, authority.file, certificate, key)
+        (found,) = scan_host(host, patience=QUICK).containers
+        assert found.pod_name == "web"
+        with pytest.raises(SourceUnavailable, match="host b: tcp://127"):
+            scan_host(HostSetting("b", engine.address, authority.file), patience=QUICK)
+        with pytest.raises(SourceUnavailable, match="certificate is not trusted"):
+            scan_host(HostSetting("b", engine.address, None, certificate, key), patience=QUICK)
 
 
 # --- hostile answers ------------------------------------------------------------------------------
