@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import json
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from kube_stub import Answer, Handler, Server, make_kubeconfig, pod, status
 
 from imagecatalog.config import ClusterSetting
 from imagecatalog.errors import (
@@ -31,87 +28,12 @@ from imagecatalog.errors import (
 from imagecatalog.sources.kube import ClusterScan, KubeLimits, has_pods, read_cluster
 from private_authority import Authority
 
-Answer = Callable[["Handler", dict[str, str]], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    answers: list[Answer]
-    asked: list[dict[str, str]]
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        self.asked.append(query | {"path": url.path, "auth": self.headers.get("Authorization", "")})
-        answers = self.answers
-        with contextlib.suppress(ConnectionError):
-            (answers.pop(0) if len(answers) > 1 else answers[0])(self, query)
-
-    def say(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-class Server:
-    """A server with its kubeconfig; ``answers`` are given in turn, the last one for ever."""
-
-    def __init__(self, tmp_path: Path, context: ssl.SSLContext | None = None) -> None:
-        self.handler = type("Stub", (Handler,), {"answers": [], "asked": []})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
-        if context:
-            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
-        scheme = "https" if context else "http"
-        self.url = f"{scheme}://127.0.0.1:{self._http.server_port}"
-        self._path = tmp_path / "kubeconfig"
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def cluster(self, user: dict[str, Any] | None = None, **cluster: Any) -> ClusterSetting:
-        self._path.write_text(json.dumps(make_kubeconfig(self.url, user, **cluster)))
-        return ClusterSetting("eqiad", str(self._path))
-
-    @property
-    def asked(self) -> list[dict[str, str]]:
-        return self.handler.asked
-
-    def answer(self, *answers: Answer) -> None:
-        self.handler.answers[:] = answers
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     stub = Server(tmp_path)
     yield stub
     stub.close()
-
-
-def make_kubeconfig(url: str, user: dict[str, Any] | None = None, **cluster: Any) -> dict[str, Any]:
-    context: dict[str, Any] = {"cluster": "c"} | ({"user": "u"} if user else {})
-    return {
-        "current-context": "x",
-        "clusters": [{"name": "c", "cluster": {"server": url} | cluster}],
-        "contexts": [{"name": "x", "context": context}],
-        "users": [{"name": "u", "user": user}] if user else [],
-    }
-
-
-def pod(name: str) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "namespace": "shop", "uid": name},
-        "spec": {"containers": [{"name": "main", "image": "registry.example.org/web:1"}]},
-        "status": {"phase": "Running"},
-    }
 
 
 def page(*names: str, following: str = "", pack: bool = False) -> Answer:
@@ -121,11 +43,6 @@ def page(*names: str, following: str = "", pack: bool = False) -> Answer:
     if pack:
         return lambda handler, query: handler.say(200, gzip.compress(data), Content_Encoding="gzip")
     return lambda handler, query: handler.say(200, data)
-
-
-def status(code: int, message: str = "", **headers: str) -> Answer:
-    body = json.dumps({"kind": "Status", "message": message, "code": code}).encode()
-    return lambda handler, query: handler.say(code, body, **headers)
 
 
 def names(cluster: ClusterSetting, **limits: Any) -> list[str]:
@@ -558,6 +475,40 @@ def test_a_plugin_that_is_not_installed(server: Server) -> None:
 
     with pytest.raises(AccessDenied, match="no-such-plugin is not installed: get it"):
         names(server.cluster({"exec": absent}))
+
+
+def test_a_plugin_is_told_of_the_cluster_and_asked_anew(server: Server, tmp_path: Path) -> None:
+    """The second time, for the first token is no longer taken."""
+    count = f'echo x >> {tmp_path}/count; echo "$KUBERNETES_EXEC_INFO" > {tmp_path}/info;'
+    user = plugin(
+        tmp_path,
+        count
+        + f""" echo "{{\\"status\\": {{\\"token\\": \\"$(wc -l < {tmp_path}/count)\\"}}}}" """,
+    )
+    user["exec"] |= {"provideClusterInfo": True, "command": "./plugin"}
+    server.answer(status(401), page("a"))
+
+    assert names(server.cluster(user)) == ["a"]
+    assert [asked["auth"] for asked in server.asked] == ["Bearer 1", "Bearer 2"]
+    info = json.loads((tmp_path / "info").read_text())
+    assert info["spec"] == {"interactive": False, "cluster": {"server": server.url}}
+
+
+def test_proxies_of_the_kubeconfig_and_of_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer(page("a"))
+    proxy, server.url = server.url, "http://kube.example.org"
+
+    assert names(server.cluster(**{"proxy-url": proxy})) == ["a"]
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    assert names(server.cluster()) == ["a"]
+    assert len(server.asked) == 2
+
+    with pytest.raises(SourceUnavailable, match="socks5"):
+        names(server.cluster(**{"proxy-url": "socks5://127.0.0.1:9"}))
+    with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        names(server.cluster(**{"proxy-url": "http://127.0.0.1:9"}))
 
 
 def test_a_token_file_beside_the_kubeconfig(server: Server, tmp_path: Path) -> None:
