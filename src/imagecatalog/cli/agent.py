@@ -83,11 +83,14 @@ def agent(
     It wants --server, and a token with the scope record. While the server is away scans wait in a
     folder, and are told in their order afterwards. With --once exit status 1: not all was told.
     """
+    from imagecatalog.cli.server import check_address
     from imagecatalog.jobs.agent import Agent
 
     server = invocation.flags.get("server")
     if not server:
         raise UsageError("--server: whom should it tell?", hint="--server https://catalog.example")
+    check_address(server)
+    _find_token(token_file)
     if clusters:
         invocation.flags["clusters"] = ",".join(clusters)
     subjects = list_subjects(invocation.settings(need_database=False))
@@ -128,25 +131,31 @@ def list_subjects(settings: Settings) -> list[Subject]:
 def _tell(address: str, token_file: Path | None, cluster: str, body: bytes) -> bytes:
     from imagecatalog.cli.server import ONCE, Server
 
-    token = _read_token(token_file) if token_file else None
+    token = _find_token(token_file)
     # The agent itself tries again, between its scans.
     with Server.connect(address, token=token, patience=ONCE) as server:
         return server.post(f"/api/v1/clusters/{cluster}/scan", body, {}).body
 
 
-def _read_token(path: Path) -> str:
-    """The token of a file, which is not shown; raises ConfigError."""
+def _find_token(path: Path | None) -> str:
+    """The token of the file, else of the environment, which is not shown; raises ConfigError."""
     from imagecatalog.cli.server import read_token
     from imagecatalog.config import TOKEN_VARIABLE
 
-    try:
-        with path.open("rb") as stream:
-            told = stream.read(_TOKEN_LIMIT).decode("ascii", "replace")
-    except OSError as problem:
-        raise ConfigError(f"{path} cannot be read: {problem.strerror}") from None
-    token = read_token({TOKEN_VARIABLE: told}, where=str(path))
+    where, told = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE, "")
+    if path is not None:
+        where = str(path)
+        try:
+            with path.open("rb") as stream:
+                told = stream.read(_TOKEN_LIMIT).decode("ascii", "replace")
+        except OSError as problem:
+            raise ConfigError(f"{path} cannot be read: {problem.strerror}") from None
+    token = read_token({TOKEN_VARIABLE: told}, where=where)
     if token is None:
-        raise ConfigError(f"{path} holds no token", hint="imagecatalog token create prints one")
+        raise ConfigError(
+            f"{where} holds no token",
+            hint="imagecatalog token create --scope record prints one; name its file by --token-file",
+        )
     return token
 
 

@@ -92,7 +92,7 @@ class Server:
 
         Without a ``token`` that of the environment is shown.
         """
-        host = _check_address(address)
+        host = check_address(address)
         token = token or read_token(os.environ)
         if token and urlsplit(address).scheme == "http" and not _is_loopback(host):
             _LOG.warning("the token goes to %s unencrypted: give --server https://…", host)
@@ -162,7 +162,8 @@ def read_token(environ: Mapping[str, str], *, where: str = TOKEN_VARIABLE) -> st
     return token or None
 
 
-def _check_address(address: str) -> str:
+def check_address(address: str) -> str:
+    """The host of a server's address; raises UsageError for what is none."""
     try:
         url = urlsplit(address)
         host = url.hostname if url.scheme in ("http", "https") else None
