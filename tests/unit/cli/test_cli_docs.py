@@ -63,6 +63,8 @@ def test_every_setting_is_documented() -> None:
                 "feeds",
                 "clair",
                 "hooks",
+                "teams",
+                "history",
                 "line",
                 "api",
                 "plan",
