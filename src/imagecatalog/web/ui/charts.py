@@ -15,6 +15,8 @@ from imagecatalog.domain.pasts import ExposedSpan, ExposedStep, Gap, WorkloadPas
 MOST_TICKS = 5
 HEIGHT = 64
 """Of the area in its own units; its width is 1,000."""
+_LABEL = 16
+"""Of it, above what is drawn: there a mark is named."""
 _STEPS = (
     timedelta(minutes=15),
     timedelta(hours=1),
@@ -245,7 +247,7 @@ def _area(steps: Sequence[ExposedStep], scale: _Scale) -> str:
         return ""
     points = [f"M{10 * scale.place(steps[0].at):g} {HEIGHT}"]
     for step in steps:
-        height = round(HEIGHT - (HEIGHT - 4) * step.containers / most, 1)
+        height = round(HEIGHT - (HEIGHT - _LABEL) * step.containers / most, 1)
         points.append(f"H{10 * scale.place(step.at):g}V{height:g}")
     return "".join([*points, f"H1000V{HEIGHT}Z"])
 
