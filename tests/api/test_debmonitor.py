@@ -18,7 +18,8 @@ from registration import NOON, Clock, make_token
 
 from imagecatalog.config import ApiSetting, Settings
 from imagecatalog.errors import InvalidBody
-from imagecatalog.planning.staleness import outdated, running
+from imagecatalog.planning.moments import running
+from imagecatalog.planning.staleness import outdated
 from imagecatalog.store import access, health
 from imagecatalog.store.debmonitor import list_named
 from imagecatalog.store.engine import Catalog

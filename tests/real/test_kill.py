@@ -27,7 +27,8 @@ from api_server import ApiServer, make_pod
 from killed_child import run_command
 from small_fleet import SmallFleet
 
-from imagecatalog.planning.staleness import outdated, running
+from imagecatalog.planning.moments import running
+from imagecatalog.planning.staleness import outdated
 from imagecatalog.store.engine import Catalog
 from imagecatalog.store.repositories import list_repositories, tag_history
 

@@ -19,7 +19,8 @@ from imagecatalog.domain.answers import ImageDetail
 from imagecatalog.domain.debmonitor import ImageUpdate, InstalledPackage, UpgradablePackage
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.planning.inspection import image_detail
-from imagecatalog.planning.staleness import outdated, running
+from imagecatalog.planning.moments import running
+from imagecatalog.planning.staleness import outdated
 from imagecatalog.store import inventories
 from imagecatalog.store.debmonitor import list_named
 from imagecatalog.store.engine import Catalog, Connection

@@ -19,7 +19,6 @@ from imagecatalog.store.run_rows import (
     put_run_images,
     put_workloads,
 )
-from imagecatalog.store.scans import AHEAD
 from imagecatalog.store.schema import cluster, run, run_image, workload
 
 ORIGIN = "debmonitor"
@@ -46,8 +45,7 @@ def record_told(
     """
     number = put_cluster(c, name)[0]
     last = c.scalar(select(cluster.c.last_told).where(cluster.c.id == number))
-    # What was told long after now was told while our clock was ahead: it counts no more.
-    if last is not None and at < last <= at + AHEAD:
+    if last is not None and at < last:
         return
     scanned = _count_scanned(c, number, same)
     wanted = {
@@ -61,7 +59,7 @@ def record_told(
         if (image, namespace) in wanted or image not in unsure
         for one in ones[wanted.get((image, namespace), 0) :]
     ]
-    end_runs(c, sorted(ended), until=at, seen=min(last or at, at))
+    end_runs(c, sorted(ended), until=at, seen=last or at)
     _begin(c, number, wanted, there_now, at)
     c.execute(update(cluster).where(cluster.c.id == number).values(last_told=at))
 
