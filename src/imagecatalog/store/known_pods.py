@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, select, tuple_
 
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.store.dialect import batches
@@ -13,7 +14,7 @@ from imagecatalog.store.schema import cluster, run, run_image, workload
 
 def list_known(c: Connection, name: str, pods: Sequence[tuple[str, str]]) -> list[RunningContainer]:
     """The containers that run in these pods of a cluster (namespace, pod), as they were last seen."""
-    query = (
+    query: Select[Any] = (
         select(
             workload.c.namespace,
             workload.c.name,
