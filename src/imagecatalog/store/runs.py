@@ -272,6 +272,30 @@ def list_places(
     return places
 
 
+_ORDER = (
+    cluster.c.name,
+    workload.c.namespace,
+    workload.c.name,
+    run.c.pod_name,
+    run.c.container,
+    run.c.id,
+)
+_ROWS = (
+    select(
+        run,
+        cluster.c.name,
+        workload.c.namespace,
+        workload.c.name.label("workload"),
+        workload.c.team,
+        cluster.c.last_scan,
+        cluster.c.last_told,
+    )
+    .join(cluster, cluster.c.id == run.c.cluster_id)
+    .join(workload, workload.c.id == run.c.workload_id)
+    .order_by(*_ORDER)
+)
+
+
 def list_runs(
     c: Connection,
     wanted: RunFilter,
@@ -281,44 +305,11 @@ def list_runs(
     limit: int | None = None,
 ) -> list[RunRow]:
     """Containers by cluster, namespace, workload, pod and container, from ``after`` on."""
-    order = (
-        cluster.c.name,
-        workload.c.namespace,
-        workload.c.name,
-        run.c.pod_name,
-        run.c.container,
-        run.c.id,
-    )
-    query: Select[Any] = (
-        select(
-            run.c.id,
-            cluster.c.name,
-            workload.c.namespace,
-            workload.c.name.label("workload"),
-            run.c.pod_name,
-            run.c.container,
-            run.c.kind,
-            run.c.run_image_id,
-            run.c.since,
-            run.c.seen,
-            run.c.until,
-            run.c.origin,
-            cluster.c.last_scan,
-            cluster.c.last_told,
-            run.c.replicas,
-            run.c.state,
-            run.c.reason,
-            workload.c.team,
-        )
-        .join(cluster, cluster.c.id == run.c.cluster_id)
-        .join(workload, workload.c.id == run.c.workload_id)
-        .where(*wanted.conditions())
-        .order_by(*order)
-    )
+    query: Select[Any] = _ROWS.where(*wanted.conditions())
     if run_images is not None:
         query = query.where(run.c.run_image_id.in_(run_images))
     if after is not None:
-        query = query.where(_beyond(order, after))
+        query = query.where(_beyond(_ORDER, after))
     if limit is not None:
         query = query.limit(limit)
     return [
