@@ -14,13 +14,12 @@ import pytest
 from msgspec import Struct
 from sqlalchemy import func, select
 
-from imagecatalog.catalog import timeline
 from imagecatalog.config import HistorySettings, Settings
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.jobs.history import sum_up_past
 from imagecatalog.planning.workload_past import WorkloadName, workload_past
 from imagecatalog.store.engine import Catalog
-from imagecatalog.store.runs import RunFilter, list_runs
+from imagecatalog.store.runs import RunFilter, list_runs, record_scan
 from imagecatalog.store.schema import cluster, run, run_image, workload
 from imagecatalog.store.workload_runs import list_named
 
@@ -124,7 +123,7 @@ def record(catalog: Catalog, scans: Iterable[Scan]) -> None:
                 )
                 for (_, namespace, workload, container), image in scan.state.items()
             ]
-            timeline.observe(c, scan.cluster, containers, at=scan.at, now=NOW)
+            record_scan(c, scan.cluster, containers, at=scan.at, now=NOW)
 
 
 def ask(catalog: Catalog, moment: datetime) -> State:
