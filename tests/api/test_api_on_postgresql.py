@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from imagecatalog import sample
 from imagecatalog.config import Settings
+from imagecatalog.jobs.demo_past import tell_past
 from imagecatalog.jobs.record import record
 from imagecatalog.jobs.refresh import refresh
 from imagecatalog.jobs.sync import sync
@@ -28,6 +29,7 @@ def on_postgresql(
     scanned = datetime.fromisoformat(health[0]["last_good"])
     sync(catalog, fleet, [f"oci:{sample.images()}"], now=lambda: scanned)
     refresh(catalog, fleet, now=lambda: scanned)
+    tell_past(catalog, now=scanned)
     record(catalog, fleet, dumps=sample.pods(), now=lambda: scanned)
     clock = client.app.state.service.clock  # type: ignore[attr-defined]
     yield TestClient(create_asgi_app(fleet, catalog, clock=clock))
@@ -42,6 +44,10 @@ def test_answers_are_the_same(client: TestClient, on_postgresql: TestClient) -> 
         "/outdated?all=true&limit=1000",
         "/outdated?limit=3",
         "/running?limit=1000",
+        "/running?limit=1000&at=2026-11-02T12:00:00Z",
+        "/workloads/north/finance/Deployment/ledger",
+        "/exposure/CVE-2026-45447",
+        "/patching",
         "/advisories?limit=1000&all=true",
         "/advisories?limit=5&cluster=north&state=fix-out",
         f"/images/{digest}/advisories?all=true",
