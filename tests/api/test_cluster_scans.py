@@ -189,6 +189,19 @@ def test_pods_that_were_not_understood_stand_as_they_were(
     assert told.last_error == "2 pods are beyond understanding"
 
 
+def test_of_late_scans_what_was_not_understood_stands_as_it_was_then(
+    tell: Tell, client: TestClient
+) -> None:
+    middle = EARLIER + timedelta(hours=1)
+    tell(whole(EARLIER, container("a", "registry.example.org/acme/web:0"), container("b")))
+    tell(whole(NOON, container("a"), container("c")))
+    late = whole(middle, unread=[{"namespace": "shop", "name": name} for name in "abc"])
+    tell(late)
+    tell(late)
+    assert pods_at(client, middle) == {("a", "registry.example.org/acme/web:0"), ("b", WEB)}
+    assert pods_at(client) == {("a", WEB), ("c", WEB)}
+
+
 def test_a_failed_scan_ends_nothing_and_is_told(
     tell: Tell, client: TestClient, catalog: Catalog
 ) -> None:

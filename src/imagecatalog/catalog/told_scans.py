@@ -47,8 +47,8 @@ def keep_scan(c: Connection, name: str, scan: Scan, *, told_by: str, now: dateti
 def _take_whole(
     c: Connection, name: str, scan: WholeScan, *, at: datetime, now: datetime
 ) -> tuple[int, int, int]:
-    unread = known_pods.list_known(c, name, [(pod.namespace, pod.name) for pod in scan.unread])
-    containers = chain(scan.running(), unread)
+    unread = [(pod.namespace, pod.name) for pod in scan.unread]
+    containers = chain(scan.running(), known_pods.list_known(c, name, unread, before=at))
     return timeline.observe(c, name, containers, at=at, now=now, kind=scan.kind)
 
 

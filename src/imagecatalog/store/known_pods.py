@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
 
 from imagecatalog.domain.runs import RunningContainer
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import cluster, run, run_image, workload
 
 
-def list_known(c: Connection, name: str, pods: Sequence[tuple[str, str]]) -> list[RunningContainer]:
-    """The containers that run in these pods of a cluster (namespace, pod), as they were last seen."""
+def list_known(
+    c: Connection, name: str, pods: Sequence[tuple[str, str]], *, before: datetime | None = None
+) -> list[RunningContainer]:
+    """The containers that run in these pods of a cluster (namespace, pod), as they were last seen.
+
+    Those that ran just before a moment, where one is given.
+    """
+    alive: ColumnElement[bool] = run.c.until.is_(None)
+    if before is not None:
+        alive = and_(run.c.since < before, or_(alive, run.c.until >= before))
     query: Select[Any] = (
         select(
             workload.c.namespace,
@@ -30,7 +39,7 @@ def list_known(c: Connection, name: str, pods: Sequence[tuple[str, str]]) -> lis
         .join(workload, workload.c.id == run.c.workload_id)
         .join(cluster, cluster.c.id == run.c.cluster_id)
         .join(run_image, run_image.c.id == run.c.run_image_id)
-        .where(cluster.c.name == name, run.c.until.is_(None), run.c.pod_name != "")
+        .where(cluster.c.name == name, alive, run.c.pod_name != "")
     )
     found = []
     for batch in batches(pods):
