@@ -16,6 +16,7 @@ from benchmarks import (
     registering,
     scanners,
     sync,
+    year,
 )
 
 
@@ -27,8 +28,7 @@ def main() -> None:
         "questions",
         nargs="*",
         help="questions, advisories, scanners, lineage, planning, drawing, registering, debmonitor, sync, contents,"
-        " recording;"
-        " default all",
+        " recording, year; default all",
     )
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
@@ -44,6 +44,7 @@ def main() -> None:
         "sync": sync.run,
         "contents": contents.run,
         "recording": recording.run,
+        "year": year.run,
     }
     for name in wanted.questions or runs:
         if name not in runs:
