@@ -186,16 +186,18 @@ def _managed(labels: dict[str, str], containers: Sequence[str]) -> list[dict[str
     """Who set which field: often the largest part of a pod."""
     keys = ("args", "env", "image", "imagePullPolicy", "livenessProbe", "name", "ports", "resources",
             "readinessProbe", "securityContext", "terminationMessagePath", "volumeMounts")  # fmt: skip
-    each = {
+    each: dict[str, Any] = {
         f'k:{{"name":"{name}"}}': {".": {}} | {f"f:{key}": {} for key in keys}
         for name in containers
     }
-    spec = {f"f:{key}": {} for key in _spec(()) if key != "containers"} | {"f:containers": each}
-    conditions = {
+    spec: dict[str, Any] = {f"f:{key}": {} for key in _spec(()) if key != "containers"} | {
+        "f:containers": each
+    }
+    conditions: dict[str, Any] = {
         f'k:{{"type":"{kind}"}}': {".": {}, "f:lastProbeTime": {}, "f:lastTransitionTime": {}, "f:status": {}}
         for kind in ("Initialized", "Ready", "ContainersReady")
     }  # fmt: skip
-    status = {
+    status: dict[str, Any] = {
         f"f:{key}": {} for key in ("containerStatuses", "hostIP", "phase", "podIP", "startTime")
     }
     common = {"apiVersion": "v1", "operation": "Update", "time": _AT, "fieldsType": "FieldsV1"}
@@ -250,10 +252,13 @@ def serve(pods: int) -> None:
     states = [Pages(pods, is_changed=False), Pages(pods, is_changed=True)]
 
     class Handler(BaseHTTPRequestHandler):
+        """An API server's answers; a POST has two pods in a hundred be others, or the same again."""
+
         protocol_version = "HTTP/1.1"
         wbufsize = 1 << 16
 
         def do_GET(self) -> None:
+            """Answer with a page."""
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             packed = "gzip" in self.headers.get("Accept-Encoding", "")
@@ -272,12 +277,13 @@ def serve(pods: int) -> None:
             self.wfile.write(body)
 
         def do_POST(self) -> None:
+            """Turn to the other state of the cluster."""
             states.reverse()
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            pass
+            """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

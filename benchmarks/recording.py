@@ -93,7 +93,7 @@ def _watch_client(folder: Path, kubeconfig: Path) -> Cost:
     """Installed into an environment of its own, which goes with the folder."""
     home = folder / "client"
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    install = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "kubernetes"]
+    install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "kubernetes"]
     subprocess.run(install, check=True)
     return _watch([str(home / "bin" / "python"), "-c", _CLIENT, str(kubeconfig)])
 

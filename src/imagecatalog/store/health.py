@@ -45,7 +45,12 @@ def note_try(
     }
     if error is None or in_part:
         good_until = None if good_for is None else at + good_for
-        row |= {"last_good": seen or at, "detail": detail, "good_until": good_until, "address": address}
+        row |= {
+            "last_good": seen or at,
+            "detail": detail,
+            "good_until": good_until,
+            "address": address,
+        }
     upsert(c, health, [row])
 
 
