@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.plans import PlannedFix
 from imagecatalog.domain.scopes import type_of
 from imagecatalog.planning.hidden import list_hidden
-from imagecatalog.store import fixes, plans
+from imagecatalog.store import fixes
 from imagecatalog.store.engine import Connection
-from imagecatalog.store.fixes import Fix
+from imagecatalog.store.fixes import Fix, Place
 from imagecatalog.store.plans import Fixable
 from imagecatalog.store.running_faults import RunningImage
 from imagecatalog.versions import sort_key
@@ -19,7 +19,7 @@ from imagecatalog.versions import sort_key
 
 def list_beside(
     c: Connection,
-    images: Collection[int],
+    places: Mapping[int, Place],
     is_wanted: Callable[[int, Fix], bool],
     *,
     now: datetime,
@@ -30,7 +30,6 @@ def list_beside(
     image is left out, and what is not ``is_wanted`` there. Images without any are left out. Also the
     names of the packages whose fixes are suppressed.
     """
-    places = plans.list_places(c, images)
     fixed = fixes.list_fixes(c, set(places.values()), with_debian=False)
     asked = [
         RunningImage(number, scope_id or 0, set_id, 0)

@@ -21,7 +21,9 @@ def _judgeable(row: ImageRow | None, known: JudgedImage | None) -> Judgeable | N
         return None
     if known.pair is None and (known.verdict.status == "unknown" or known.report is not None):
         return None
-    return Judgeable(known.pair, row.set_id, row.distro)
+    standing = known.standing
+    is_mended = standing is not None and not standing.fixable and known.hidden is None
+    return Judgeable(known.pair, row.set_id, row.distro, row.scope_id, is_mended)
 
 
 class RunningImage(Struct, frozen=True, kw_only=True):

@@ -132,7 +132,8 @@ class Survey:
         for number in set(numbers.values()):
             row = self.rows[number]
             if row.set_id is not None and row.setup_id is not None and row.unknown_code is None:
-                judgeable[number] = Judgeable((row.setup_id, row.set_id), row.set_id, row.distro)
+                pair = row.setup_id, row.set_id
+                judgeable[number] = Judgeable(pair, row.set_id, row.distro, row.scope_id)
         rest = judge_images(self._c, set(numbers.values()) - judgeable.keys(), now=self._now)
         unknown = {}
         for number, one in rest.items():
@@ -140,7 +141,7 @@ class Survey:
             if one.verdict.status == "unknown" or row.set_id is None or one.report is not None:
                 unknown[number] = f"its packages are not known: {one.verdict.reason}"
             else:
-                judgeable[number] = Judgeable(None, row.set_id, row.distro)
+                judgeable[number] = Judgeable(None, row.set_id, row.distro, row.scope_id)
         waiting = self._targets.find_waiting(judgeable)
         for spot, number in numbers.items():
             self.waiting[spot] = waiting.get(number, {})

@@ -34,6 +34,10 @@ class Judgeable(Struct, frozen=True, cache_hash=True, gc=False):
     set_id: int
     distro: str | None
     """As ``debian 12``."""
+    scope_id: int | None
+    """The scope of its distribution; None where it has none."""
+    is_mended: bool = False
+    """No advisory tells of a fix for what it holds."""
 
 
 class Targets:
@@ -80,12 +84,17 @@ class Targets:
 
     def _look_beside(self, images: Mapping[int, Judgeable]) -> None:
         new = images.keys() - self._beside.keys()
+        places = {
+            number: (images[number].scope_id, images[number].set_id)
+            for number in sorted(new)
+            if not images[number].is_mended
+        }
 
         def is_wanted(number: int, fix: Fix) -> bool:
             return self._is_asked(fix, images[number].distro)
 
         self._beside |= {number: {} for number in new}
-        found, spared = list_beside(self._c, new, is_wanted, now=self._now)
+        found, spared = list_beside(self._c, places, is_wanted, now=self._now)
         self._beside |= found
         self._spared |= spared
 

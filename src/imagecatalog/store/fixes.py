@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Column, Connection, Select, func, or_, select
 
 from imagecatalog.domain.answers import Update
 from imagecatalog.domain.findings import SEVERITIES
@@ -20,6 +20,7 @@ from imagecatalog.store.schema import (
     exploited,
     finding,
     package_chunk_member,
+    package_set_chunk,
     package_version,
     scope,
 )
@@ -29,6 +30,8 @@ Place = tuple[int | None, int]
 """The number of the scope of an image's distribution, and of its package set."""
 
 _NEGLIGIBLE = SEVERITIES.index("negligible")
+_FEW = 10
+"""Of so many sets at most the fixes are read at once; more share chunks that are better read once."""
 
 
 class Fix(Struct, frozen=True, gc=False):
@@ -59,20 +62,24 @@ def list_fixes(
 
     Sets without any are left out.
     """
-    made_of = list_chunks_of(c, {set_id for _, set_id in places})
+    sets = {set_id for _, set_id in places}
+    is_few = len(sets) <= _FEW
+    made_of = {one: [one] for one in sets} if is_few else list_chunks_of(c, sets)
+    part = package_set_chunk.c.set_id if is_few else package_chunk_member.c.chunk_id
     scopes = {scope_id for scope_id, _ in places if scope_id is not None}
+    query = _fixes(part, scopes, with_debian=with_debian)
     inside: dict[int, list[tuple[int | None, Fix]]] = {}
-    for batch in batches(sorted({chunk for many in made_of.values() for chunk in many})):
-        for chunk, scope_id, *values in c.execute(_fixes(batch, scopes, with_debian=with_debian)):
+    for batch in batches(sorted({one for many in made_of.values() for one in many})):
+        for number, scope_id, *values in c.execute(query.where(part.in_(batch))):
             fix = Fix(*values)
             place = None if fix.scope in LANGUAGES else scope_id
-            inside.setdefault(chunk, []).append((place, fix))
+            inside.setdefault(number, []).append((place, fix))
     found: dict[Place, tuple[Fix, ...]] = {}
     for scope_id, set_id in places:
         fixes = [
             fix
-            for chunk in made_of.get(set_id, ())
-            for place, fix in inside.get(chunk, ())
+            for one in made_of.get(set_id, ())
+            for place, fix in inside.get(one, ())
             if place is None or place == scope_id
         ]
         if fixes:
@@ -93,7 +100,8 @@ def make_updates(fixes: Iterable[Fix]) -> tuple[Update, ...]:
     return tuple(sorted(found, key=lambda one: (one.package, one.arch, one.installed)))
 
 
-def _fixes(chunks: Collection[int], scopes: Collection[int], *, with_debian: bool) -> Select[Any]:
+def _fixes(part: Column[int], scopes: Collection[int], *, with_debian: bool) -> Select[Any]:
+    """The fixes of all packages, beside ``part``: the number of the set or of the chunk."""
     # The faults known to be exploited, by the best of their names.
     known = (
         select(func.coalesce(advisory.c.fault_id, advisory.c.id).label("fault"))
@@ -103,7 +111,7 @@ def _fixes(chunks: Collection[int], scopes: Collection[int], *, with_debian: boo
     )
     query = (
         select(
-            package_chunk_member.c.chunk_id,
+            part,
             component.c.scope_id,
             package_version.c.id,
             package_version.c.name,
@@ -132,13 +140,16 @@ def _fixes(chunks: Collection[int], scopes: Collection[int], *, with_debian: boo
         .join(package_version, package_version.c.id == component_package.c.package_version_id)
         .outerjoin(known, known.c.fault == advisory.c.id)
         .where(
-            package_chunk_member.c.chunk_id.in_(chunks),
             or_(component.c.scope_id.in_(sorted(scopes)), scope.c.name.in_(LANGUAGES)),
             finding.c.counted,
             finding.c.state == "fix-out",
             finding.c.severity != _NEGLIGIBLE,
         )
     )
+    if part.table is not package_chunk_member:
+        query = query.join(
+            package_set_chunk, package_set_chunk.c.chunk_id == package_chunk_member.c.chunk_id
+        )
     return query if with_debian else query.where(package_version.c.type != "deb")
 
 

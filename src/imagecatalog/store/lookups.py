@@ -55,6 +55,8 @@ class ImageRow(Struct, frozen=True, gc=False):
     media_type: str
     config_digest: Digest | None
     problems: tuple[FileProblem, ...] = ()
+    scope_id: int | None = None
+    """The scope of its distribution; None where it has none."""
 
 
 class LayerRow(Struct, frozen=True):
@@ -70,7 +72,9 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
     found: dict[int, ImageRow] = {}
     for batch in batches(set(numbers)):
         query = (
-            select(manifest, distro.c.os_id, distro.c.version_id, distro.c.codename)
+            select(
+                manifest, distro.c.os_id, distro.c.version_id, distro.c.codename, distro.c.scope_id
+            )
             .outerjoin(distro, distro.c.id == manifest.c.distro_id)
             .where(manifest.c.id.in_(batch))
         )
@@ -91,6 +95,7 @@ def list_images(c: Connection, numbers: Collection[int]) -> dict[int, ImageRow]:
                 MEDIA_TYPES[row.media_type],
                 row.config_digest,
                 _PROBLEMS.decode(row.problems) if row.problems and not row.inventory_id else (),
+                row.scope_id,
             )
     return found
 

@@ -18,8 +18,6 @@ from imagecatalog.store.schema import (
     cluster,
     component,
     component_package,
-    distro,
-    manifest,
     package_chunk_member,
     package_set_chunk,
     package_update,
@@ -120,19 +118,6 @@ def list_spellings(c: Connection, names: Collection[str]) -> set[str]:
             .distinct()
         )
         found.update(c.scalars(query))
-    return found
-
-
-def list_places(c: Connection, images: Collection[int]) -> dict[int, tuple[int | None, int]]:
-    """The scope of the distribution and the package set of each image whose packages are known."""
-    found: dict[int, tuple[int | None, int]] = {}
-    for batch in batches(sorted(images)):
-        query = (
-            select(manifest.c.id, distro.c.scope_id, manifest.c.set_id)
-            .outerjoin(distro, distro.c.id == manifest.c.distro_id)
-            .where(manifest.c.id.in_(batch), manifest.c.set_id.is_not(None))
-        )
-        found |= {number: (scope_id, set_id) for number, scope_id, set_id in c.execute(query)}
     return found
 
 
