@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, 
 
 from imagecatalog.domain.packages import Distro, Package
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, names_in, scope_of, type_of
-from imagecatalog.store import standing_images
+from imagecatalog.store import findings, standing_images
 from imagecatalog.store.dialect import (
     batches,
     insert_pairs,
@@ -103,7 +103,6 @@ def _find_scopes(c: Connection, distros: Collection[int | None]) -> dict[int | N
         found[number] = scopes[name]
         if number is not None:
             c.execute(update(distro).where(distro.c.id == number).values(scope_id=scopes[name]))
-            standing_images.forget_all(c)
     return found
 
 
@@ -172,10 +171,13 @@ def settle_scopes(c: Connection, derived: Mapping[str, str]) -> int:
     """
     rows = c.execute(_DISTROS).all()
     wanted = {number: scope_of(_distro(*values), derived) for number, _, *values in rows}
-    scopes = put_scopes(c, set(wanted.values()))
-    moved = [row.id for row in rows if row.scope_id != scopes[wanted[row.id]]]
-    if moved:  # when nobody holds any: who does may ask for one more
-        lock_table(c, distro, with_readers=True)
+    names = name_scopes(c)
+    moved = [row.id for row in rows if names.get(row.scope_id) != wanted[row.id]]
+    if moved:
+        findings.lock(c)  # before any scope is written, as feeds do; nobody keeps images meanwhile
+        # When nobody holds any: who does may ask for one more.
+        lock_table(c, distro, mode="EXCLUSIVE")
+    scopes = put_scopes(c, {wanted[number] for number in moved})
     for number in moved:
         place = scopes[wanted[number]]
         c.execute(update(distro).where(distro.c.id == number).values(scope_id=place))

@@ -184,13 +184,13 @@ def upsert(
     return list(found) if returned else []
 
 
-def lock_table(c: Connection, table: Table, *, with_readers: bool = False) -> None:
+def lock_table(c: Connection, table: Table, *, mode: str = "SHARE ROW EXCLUSIVE") -> None:
     """Keep others from writing to a table; on SQLite whoever writes is alone anyway.
 
-    ``with_readers`` also from holding rows of it that they read.
+    In mode ``EXCLUSIVE`` also from holding rows of it that they read; in ``ROW SHARE`` from nothing
+    but that mode.
     """
     if c.dialect.name == "postgresql":
-        mode = "EXCLUSIVE" if with_readers else "SHARE ROW EXCLUSIVE"
         c.exec_driver_sql(f"LOCK TABLE {table.name} IN {mode} MODE")
 
 

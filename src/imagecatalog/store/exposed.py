@@ -286,13 +286,19 @@ def _list_standing(c: Connection, components: Collection[int]) -> dict[_Pair, tu
     return {key: tuple(numbers) for key, numbers in places.items()}
 
 
+_OF_IMAGE = and_(
+    standing.c.scope_id == standing_image.c.scope_id, standing.c.set_id == standing_image.c.set_id
+)
+
+
 def list_unkept(c: Connection) -> list[int | None]:
     """The images that run and are not kept as such yet; None for each name never met."""
+    kept = select(standing_image.c.manifest_id).join(standing, _OF_IMAGE)
     query = select(run_image.c.manifest_id).where(
         run_image.c.id.in_(select(run.c.run_image_id).where(_ALIVE)),
         or_(
             run_image.c.manifest_id.is_(None),
-            run_image.c.manifest_id.not_in(select(standing_image.c.manifest_id)),
+            run_image.c.manifest_id.not_in(kept),
         ),
     )
     return list(c.scalars(query))
@@ -325,6 +331,7 @@ def count_unknown(c: Connection, unkept: Collection[int | None] | None = None) -
     query = (
         select(func.count())
         .select_from(standing_image)
+        .join(standing, _OF_IMAGE)
         .join(manifest, manifest.c.id == standing_image.c.manifest_id)
         # What is of no distribution is kept beside what is of one that is not understood.
         .where(

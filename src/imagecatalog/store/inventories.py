@@ -339,6 +339,7 @@ def drop_phantoms(c: Connection, configs: Collection[Digest]) -> None:
         )
         phantoms += c.scalars(query)
     forget_matches(c, phantoms)
+    standing_images.forget_images(c, phantoms)
     for batch in batches(phantoms):
         c.execute(manifest_label.delete().where(manifest_label.c.manifest_id.in_(batch)))
         follows = [succession.c[name].in_(batch) for name in ("manifest_id", "newer_id", "base_id")]

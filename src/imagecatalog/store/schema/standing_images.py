@@ -1,8 +1,12 @@
-"""The images that run, beside the sums of their findings."""
+"""The images that run, beside the sums of their findings.
+
+Their sums may be dropped before they are: then they count as not kept. A foreign key would have who
+drops sums wait for who writes images, and the other way round.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table
+from sqlalchemy import Column, ForeignKey, Index, Table
 
 from imagecatalog.store.schema.columns import Id, PackedDigest, metadata
 
@@ -20,12 +24,6 @@ standing_image = Table(
     Column("scope_id", Id, nullable=False, comment="its distribution's release"),
     Column("set_id", Id, nullable=False, comment="its packages"),
     Column("digest", PackedDigest, nullable=False, comment="its digest"),
-    ForeignKeyConstraint(
-        ["scope_id", "set_id"],
-        ["standing.scope_id", "standing.set_id"],
-        ondelete="CASCADE",
-        name="fk_standing_image_standing",
-    ),
     Index(None, "scope_id", "set_id"),
     comment="the images that run, by their packages: what a fault is in is read without the others",
 )

@@ -253,12 +253,6 @@ def _make_standing_images() -> None:
             name=op.f("fk_standing_image_manifest_id"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["scope_id", "set_id"],
-            ["standing.scope_id", "standing.set_id"],
-            name="fk_standing_image_standing",
-            ondelete="CASCADE",
-        ),
         sa.PrimaryKeyConstraint("manifest_id", name=op.f("pk_standing_image")),
         comment="the images that run, by their packages: what a fault is in is read without the others",
     )
