@@ -120,19 +120,18 @@ class Lines:
             del newest[line]
         self._seen |= set(repositories)
         pointed = {tagged.manifest_id for _, tagged in newest.values() if tagged.kind == INDEX}
-        members = images.list_members(self._c, pointed)
-        platforms = images.list_platforms(self._c, {n for many in members.values() for n in many})
-        usual = lookups.choose_usual(members, platforms)
+        members = images.list_members_by_platform(self._c, pointed)
+        usual = lookups.choose_usual(members)
         for line, (rank, tagged) in newest.items():
             if tagged.kind == INDEX and tagged.manifest_id not in usual:
                 continue  # an index without an image in it
-            inside = members.get(tagged.manifest_id, ())
+            inside = members.get(tagged.manifest_id, {})
             self._heads[LineKey(*line)] = Head(
                 name=f"{tagged.repository}:{tagged.tag}",
                 tag=tagged.tag,
                 key=rank[1],
                 number=usual.get(tagged.manifest_id, tagged.manifest_id),
-                members={platforms[one]: one for one in reversed(inside)},
+                members={platform: one for one, platform in reversed(inside.items())},
             )
 
     def _list_candidates(self, repositories: Collection[str]) -> Iterable[TaggedImage]:

@@ -253,13 +253,12 @@ def _find_origins(
     """Of each image those of the packages that it inherits, with the base they come from."""
     found: dict[int, dict[PackageKey, int]] = {number: {} for number in wanted}
     for numbers in batches([number for number, keys in wanted.items() if keys], _AT_ONCE):
-        rows = lookups.list_images(c, {base for one in numbers for base in paths.get(one, ())})
-        sets = {number: row.set_id for number, row in rows.items() if row.set_id is not None}
-        contents = facts.list_contents(c, set(sets.values()))
+        bases = {base for one in numbers for base in paths.get(one, ())}
+        contents = facts.list_contents(c, bases)
         for number in numbers:
             left = set(wanted[number])
             for base in paths.get(number, ()):
-                if base in sets:
-                    left &= contents[sets[base]]
+                if base in contents:
+                    left &= contents[base]
                     found[number].update(dict.fromkeys(left, base))
     return found

@@ -24,7 +24,7 @@ from imagecatalog.planning.graph import Order, arrange
 from imagecatalog.planning.outline import Move, Outline, bring_updates, follow_image
 from imagecatalog.planning.sentences import give_reasons, summarise, write_command
 from imagecatalog.planning.verdicts import Running
-from imagecatalog.store import affected, lineage, plans
+from imagecatalog.store import affected, plans
 from imagecatalog.store.affected import Span
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.plans import Fixable
@@ -117,17 +117,12 @@ class _Told(Struct, frozen=True):
 
 def _find_builders(c: Connection, outline: Outline) -> dict[int, tuple[str | None, str | None]]:
     heads = outline.survey.lines.heads(outline.after)
-    subjects = lineage.list_subjects(c, {head.number for head in heads.values()})
-    builders = plans.list_builders(
-        c, {digest for one in subjects.values() for digest in (one.digest, *one.indexes)}
-    )
-    found = {}
-    for one in subjects.values():
-        told = [builders[digest] for digest in (one.digest, *one.indexes) if digest in builders]
-        if told:
-            # the annotations of an index's member tell of no builder, its registered build does
-            found[one.id] = next((pair for pair in told if pair[0] is not None), told[0])
-    return found
+    builders = plans.list_builders(c, {head.number for head in heads.values()})
+    # the annotations of an index's member tell of no builder, its registered build does
+    return {
+        number: next((pair for pair in told if pair[0] is not None), told[0])
+        for number, told in builders.items()
+    }
 
 
 def _find_faults(c: Connection, outline: Outline) -> dict[int, tuple[str, ...]]:

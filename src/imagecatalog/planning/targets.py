@@ -26,7 +26,11 @@ from imagecatalog.store.updates import Pair
 _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
 
 
-class Judgeable(Struct, frozen=True, cache_hash=True, gc=False):
+_Asked = tuple[Pair, str | None]
+"""What apt judges, and the distribution that it is of."""
+
+
+class Judgeable(Struct, frozen=True, gc=False):
     """What of an image leads to its packages and their updates."""
 
     pair: Pair | None
@@ -57,7 +61,7 @@ class Targets:
         if ask.package is not None:
             self._matters.append(name_package(ask.package))
         self._known = _find_packages(c, self._matters)
-        self._waiting: dict[Judgeable, dict[str, Fixable]] = {}
+        self._waiting: dict[_Asked, dict[str, Fixable]] = {}
         self._beside: dict[int, dict[str, Fixable]] = {}
         self._spared: dict[int, frozenset[str]] = {}
 
@@ -74,11 +78,12 @@ class Targets:
     def find_waiting(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, Fixable]]:
         """The packages of each image that are to be moved and can be, in the order of ``name:arch``."""
         self._look_beside(images)
-        new = {one for one in images.values() if one.pair is not None} - self._waiting.keys()
-        self._look_at_updates(new)
+        asked = {(one.pair, one.distro) for one in images.values() if one.pair is not None}
+        self._look_at_updates(asked - self._waiting.keys())
         found = {}
         for number, one in images.items():
-            items, more = self._waiting.get(one, {}), self._beside.get(number)
+            more = self._beside.get(number)
+            items = self._waiting.get((one.pair, one.distro), {}) if one.pair else {}
             found[number] = dict(sorted((items | more).items())) if more else items
         return found
 
@@ -113,21 +118,20 @@ class Targets:
                 return False
         return True
 
-    def _look_at_updates(self, new: Collection[Judgeable]) -> None:
-        pairs = {one: one.pair for one in new if one.pair is not None}
-        sums = updates.sum_up(self._c, set(pairs.values()))
+    def _look_at_updates(self, new: Collection[_Asked]) -> None:
+        sums = updates.sum_up(self._c, {pair for pair, _ in new})
         by_setup: dict[int, set[int]] = {}
         for (setup_id, _), found in sums.items():
             by_setup.setdefault(setup_id, set()).update(self._chosen(found.members))
         fixable = plans.list_fixable(self._c, by_setup)
-        for one, pair in pairs.items():
+        for pair, distro in new:
             items = (fixable.get((pair[0], number)) for number in sums[pair].members)
             wanted = {
                 f"{item.package.name}:{item.package.arch}": item
                 for item in items
-                if item is not None and self._is_wanted(item, one.distro)
+                if item is not None and self._is_wanted(item, distro)
             }
-            self._waiting[one] = dict(sorted(wanted.items(), key=itemgetter(0)))
+            self._waiting[pair, distro] = dict(sorted(wanted.items(), key=itemgetter(0)))
 
     def find_affected(self, images: Mapping[int, Judgeable]) -> dict[int, dict[str, bool]]:
         """Of a particular question: what each image holds of it by ``name:arch``, affected or not.

@@ -262,13 +262,21 @@ def list_members(c: Connection, indexes: Collection[int]) -> dict[int, list[int]
     return members
 
 
-def list_platforms(c: Connection, numbers: Collection[int]) -> dict[int, str | None]:
-    """The platform of each image."""
-    platforms: dict[int, str | None] = {}
-    for batch in batches(numbers):
-        query = select(manifest.c.id, manifest.c.platform).where(manifest.c.id.in_(batch))
-        platforms.update(c.execute(query).all())
-    return platforms
+def list_members_by_platform(
+    c: Connection, indexes: Collection[int]
+) -> dict[int, dict[int, str | None]]:
+    """The images of each index, in its order, each with its platform."""
+    members: dict[int, dict[int, str | None]] = {}
+    for batch in batches(indexes):
+        query = (
+            select(index_member.c.index_id, index_member.c.manifest_id, manifest.c.platform)
+            .join(manifest, manifest.c.id == index_member.c.manifest_id)
+            .where(index_member.c.index_id.in_(batch))
+            .order_by(index_member.c.index_id, index_member.c.position)
+        )
+        for index, member, platform in c.execute(query):
+            members.setdefault(index, {})[member] = platform
+    return members
 
 
 def count_running(c: Connection, manifests: Collection[int]) -> dict[int, int]:

@@ -311,24 +311,29 @@ def list_claiming(c: Connection, digests: Iterable[Digest], limit: int) -> list[
 
 _CONTENTS: Select[Any] = (
     select(
-        package_set_chunk.c.set_id,
+        manifest.c.id,
         package_version.c.type,
         package_version.c.name,
         package_version.c.arch,
         package_version.c.version,
     )
-    .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
-    .join(package_version, package_version.c.id == package_chunk_member.c.package_version_id)
-    .where(package_set_chunk.c.set_id.in_(bindparam("sets", expanding=True)))
+    .outerjoin(package_set_chunk, package_set_chunk.c.set_id == manifest.c.set_id)
+    .outerjoin(
+        package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id
+    )
+    .outerjoin(package_version, package_version.c.id == package_chunk_member.c.package_version_id)
+    .where(manifest.c.id.in_(bindparam("images", expanding=True)), manifest.c.set_id.is_not(None))
 )
 
 
 def list_contents(
-    c: Connection, sets: Collection[int]
+    c: Connection, images: Collection[int]
 ) -> dict[int, set[tuple[str, str, str, str]]]:
-    """Type, name, architecture and version of the packages of each set."""
-    found: dict[int, set[tuple[str, str, str, str]]] = {number: set() for number in sets}
-    for batch in batches(found, 100):
-        for number, *package in c.execute(_CONTENTS, {"sets": batch}):
-            found[number].add(tuple(package))
+    """Type, name, architecture and version of the packages of each image of which they are known."""
+    found: dict[int, set[tuple[str, str, str, str]]] = {}
+    for batch in batches(set(images), 100):
+        for number, kind, *rest in c.execute(_CONTENTS, {"images": batch}):
+            inside = found.setdefault(number, set())
+            if kind is not None:
+                inside.add((kind, *rest))
     return found

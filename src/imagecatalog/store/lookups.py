@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,8 +18,7 @@ from imagecatalog.store.images import (
     INDEX,
     MEDIA_TYPES,
     find_by_digest_start,
-    list_members,
-    list_platforms,
+    list_members_by_platform,
 )
 from imagecatalog.store.schema import (
     chain,
@@ -217,18 +216,13 @@ def choose_members(c: Connection, numbers: Collection[int]) -> dict[int, int]:
 
     What has no platform, as a signature, is no image but where there is nothing else.
     """
-    members = list_members(c, numbers)
-    return choose_usual(members, list_platforms(c, {n for many in members.values() for n in many}))
+    return choose_usual(list_members_by_platform(c, numbers))
 
 
-def choose_usual(
-    members: Mapping[int, Sequence[int]], platforms: Mapping[int, str | None]
-) -> dict[int, int]:
-    """The same of indexes whose images, and these images' platforms, are at hand."""
+def choose_usual(members: Mapping[int, Mapping[int, str | None]]) -> dict[int, int]:
+    """The same of indexes whose images are at hand, each with its platform."""
     return {
-        index: min(
-            many, key=lambda one: (platforms[one] != _USUAL_PLATFORM, platforms[one] is None)
-        )
+        index: min(many, key=lambda one: (many[one] != _USUAL_PLATFORM, many[one] is None))
         for index, many in members.items()
         if many
     }

@@ -10,14 +10,16 @@ from sqlalchemy import Connection, select, update
 
 from imagecatalog.domain.packages import Package
 from imagecatalog.domain.plans import PlannedFix
-from imagecatalog.domain.refs import Digest
 from imagecatalog.domain.scopes import LANGUAGES
 from imagecatalog.store.dialect import batches
+from imagecatalog.store.kinds import list_chunks_of
 from imagecatalog.store.schema import (
     build,
     cluster,
     component,
     component_package,
+    index_member,
+    manifest,
     package_chunk_member,
     package_set_chunk,
     package_update,
@@ -131,40 +133,64 @@ def list_versions(c: Connection, names: Collection[str]) -> dict[int, Package]:
 
 
 def list_builders(
-    c: Connection, digests: Collection[Digest]
-) -> dict[Digest, tuple[str | None, str | None]]:
-    """Builder and folder of the source of these images and indexes, of those with a build.
+    c: Connection, images: Collection[int]
+) -> dict[int, list[tuple[str | None, str | None]]]:
+    """Builder and folder of the source of these images, of those with a build.
 
-    As the last registered build has it, else as the last that anything else told.
+    As the last registered build has it, else as the last that anything else told; then as the
+    builds of the indexes that the image is in have it.
     """
-    found: dict[Digest, tuple[str | None, str | None]] = {}
-    for batch in batches(set(digests)):
+    found: dict[int, dict[int, tuple[str | None, str | None]]] = {}
+    for batch in batches(set(images)):
+        own = select(manifest.c.id, manifest.c.id.label("subject")).where(manifest.c.id.in_(batch))
+        over = select(index_member.c.manifest_id, index_member.c.index_id).where(
+            index_member.c.manifest_id.in_(batch)
+        )
+        ways = own.union(over).subquery()
         query = (
-            select(build.c.subject, build.c.builder, build.c.source_path)
-            .where(build.c.subject.in_(batch))
+            select(ways, build.c.builder, build.c.source_path)
+            .join(manifest, manifest.c.id == ways.c.subject)
+            .join(build, build.c.subject == manifest.c.digest)
             .order_by(build.c.evidence == "registered", build.c.received, build.c.id)
         )
-        found.update((row.subject, (row.builder, row.source_path)) for row in c.execute(query))
-    return found
+        for number, subject, *told in c.execute(query):
+            found.setdefault(number, {})[subject] = (told[0], told[1])
+    return {
+        number: [by_subject[one] for one in sorted(by_subject, key=lambda s: (s != number, s))]
+        for number, by_subject in found.items()
+    }
 
 
 def list_holding(
     c: Connection, sets: Collection[int], packages: Collection[int]
 ) -> dict[int, set[int]]:
     """Which of these package versions each set holds; sets with none are left out."""
-    chunks_of: dict[int, list[int]] = {}
-    for batch in batches(set(sets)):
-        query = select(package_set_chunk.c.set_id, package_set_chunk.c.chunk_id).where(
-            package_set_chunk.c.set_id.in_(batch)
-        )
-        for set_id, chunk in c.execute(query):
-            chunks_of.setdefault(set_id, []).append(chunk)
+    if len(sets) <= _FEW and len(packages) <= _FEW:
+        return _list_few_holding(c, sets, packages)
+    chunks_of = list_chunks_of(c, sets)
     inside = _list_inside(c, {one for many in chunks_of.values() for one in many}, set(packages))
     held = {
         set_id: {number for chunk in chunks for number in inside.get(chunk, ())}
         for set_id, chunks in chunks_of.items()
     }
     return {set_id: numbers for set_id, numbers in held.items() if numbers}
+
+
+def _list_few_holding(
+    c: Connection, sets: Collection[int], packages: Collection[int]
+) -> dict[int, set[int]]:
+    query = (
+        select(package_set_chunk.c.set_id, package_chunk_member.c.package_version_id)
+        .join(package_chunk_member, package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id)
+        .where(
+            package_set_chunk.c.set_id.in_(set(sets)),
+            package_chunk_member.c.package_version_id.in_(set(packages)),
+        )
+    )
+    held: dict[int, set[int]] = {}
+    for set_id, number in c.execute(query) if sets and packages else ():
+        held.setdefault(set_id, set()).add(number)
+    return held
 
 
 def _list_inside(c: Connection, chunks: set[int], packages: set[int]) -> dict[int, list[int]]:

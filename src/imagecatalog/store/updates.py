@@ -12,13 +12,16 @@ from msgspec import Struct
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
     and_,
     bindparam,
+    column,
     or_,
     select,
     tuple_,
     update,
+    values,
 )
 
 from imagecatalog.domain.answers import Update
@@ -232,7 +235,7 @@ def count_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Counts]:
     """How many updates each set has, added up now."""
     return {
         pair: Counts(found.security, len(found.members), found.security_since, found.since)
-        for pair, found in _add_up_all(c, pairs).items()
+        for pair, found in _add_up(c, pairs).items()
     }
 
 
@@ -240,24 +243,14 @@ def sum_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
     """The packages of each set that have an update: as kept where that is fresh, else found now."""
     wanted = set(pairs)
     sums = _find_sums(c, wanted)
-    return sums | _add_up_all(c, wanted - sums.keys())
-
-
-def _add_up_all(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
-    by_setup: dict[int, list[int]] = {}
-    for setup_id, set_id in pairs:
-        by_setup.setdefault(setup_id, []).append(set_id)
-    sums: dict[Pair, Sum] = {}
-    for setup_id, sets in by_setup.items():
-        sums |= _add_up(c, setup_id, sets)
-    return sums
+    return sums | _add_up(c, wanted - sums.keys())
 
 
 def keep_sums(c: Connection) -> None:
     """Keep the sum of every set that runs, and drop those of sets that no longer do."""
     pairs = set(list_running_pairs(c))
     fresh = set(c.execute(_fresh()).all())
-    sums = _add_up_all(c, pairs - fresh)
+    sums = _add_up(c, pairs - fresh)
     generations = dict(c.execute(select(apt_setup.c.id, apt_setup.c.generation)).all())
     upsert(
         c,
@@ -303,41 +296,46 @@ def _find_sums(c: Connection, pairs: Collection[Pair]) -> dict[Pair, Sum]:
     return sums
 
 
-def _add_up(c: Connection, setup_id: int, sets: Sequence[int]) -> dict[Pair, Sum]:
-    found: dict[int, list[tuple[int, bool, datetime | None]]] = {set_id: [] for set_id in sets}
-    for batch in batches(sets):
+def _add_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
+    found: dict[Pair, list[tuple[int, bool, datetime | None]]] = {pair: [] for pair in pairs}
+    for batch in batches(found):
+        columns = column("setup_id", Integer), column("set_id", Integer)
+        wanted = values(*columns, name="wanted").data(batch).cte("wanted")
         query = (
             select(
-                package_set_chunk.c.set_id,
+                wanted,
                 package_update.c.package_version_id,
                 package_update.c.security,
                 package_update.c.since,
             )
+            .select_from(wanted)
+            .join(package_set_chunk, package_set_chunk.c.set_id == wanted.c.set_id)
             .join(
                 package_chunk_member,
                 package_chunk_member.c.chunk_id == package_set_chunk.c.chunk_id,
             )
             .join(
                 package_update,
-                package_update.c.package_version_id == package_chunk_member.c.package_version_id,
+                and_(
+                    package_update.c.package_version_id
+                    == package_chunk_member.c.package_version_id,
+                    # From the sets to their updates: SQLite would go through all of the set-up's.
+                    package_update.c.setup_id
+                    == wanted.c.setup_id + 0 * package_chunk_member.c.chunk_id,
+                ),
             )
-            .where(
-                package_set_chunk.c.set_id.in_(batch),
-                # From the sets to their updates: SQLite would go through all of the set-up's.
-                package_update.c.setup_id == setup_id + 0 * package_chunk_member.c.chunk_id,
-                package_update.c.candidate.is_not(None),
-            )
+            .where(package_update.c.candidate.is_not(None))
         )
-        for set_id, number, is_security, since in c.execute(query):
-            found[set_id].append((number, is_security, since))
+        for setup_id, set_id, number, is_security, since in c.execute(query):
+            found[setup_id, set_id].append((number, is_security, since))
     return {
-        (setup_id, set_id): Sum(
+        pair: Sum(
             security=sum(is_security for _, is_security, _ in many),
             members=tuple(number for number, _, _ in many),
             security_since=min((at for _, is_sec, at in many if is_sec and at), default=None),
             since=min((at for *_, at in many if at), default=None),
         )
-        for set_id, many in found.items()
+        for pair, many in found.items()
     }
 
 
