@@ -90,6 +90,23 @@ def test_an_image_met_later_is_known_then(catalog: Catalog, put_image: PutImage)
         assert running(c, now=NOON).items[0].known
 
 
+def test_an_image_that_ran_is_known_once_it_is_met(catalog: Catalog, put_image: PutImage) -> None:
+    with catalog.write() as c:
+        pods = [container("digest", image_id=f"{APP}@{digest('one')}"), container("tag")]
+        timeline.observe(c, "north", pods, at=NOON)
+        timeline.observe(c, "north", [], at=NOON + HOUR)
+        assert timeline.match_past(c) == 0
+        put_image(c, "one")
+        assert timeline.match_images(c) == 0
+        assert timeline.match_past(c) == 1
+        past = running(c, now=NOON + HOUR, at=NOON)
+        assert {item.pod_name: item.digest for item in past.items} == {
+            "digest": digest("one"),
+            "tag": None,
+        }
+        assert timeline.match_past(c) == 0
+
+
 def test_a_tag_means_what_it_meant_when_the_container_was_first_seen(
     catalog: Catalog, put_image: PutImage
 ) -> None:

@@ -16,6 +16,9 @@ from imagecatalog.store.engine import Connection
 from imagecatalog.store.images import INDEX
 from imagecatalog.store.runs import Match, RunImage
 
+_PAST = 20_000
+"""Images that ran of which it is looked, each time, whether they are known by now."""
+
 
 def observe(
     c: Connection,
@@ -61,13 +64,23 @@ def match_images(c: Connection) -> int:
     seen. A digest never met stays unknown, whatever the tag says: it is another image.
     """
     waiting = runs.list_unmatched(c)
+    return _match(c, waiting, {item.id: _read_name(item) for item in waiting})
+
+
+def match_past(c: Connection) -> int:
+    """The same for the latest images that ran and do no longer, by their digests alone."""
+    waiting = runs.list_unmatched_past(c, limit=_PAST)
     named = {item.id: _read_name(item) for item in waiting}
+    return _match(c, waiting, {n: name for n, name in named.items() if name.digest is not None})
+
+
+def _match(c: Connection, waiting: Iterable[RunImage], named: Mapping[int, _Name]) -> int:
     known = _Known(c, named.values())
     found: dict[int, Match] = {}
-    for item in waiting:
-        match = known.match(named[item.id])
+    for number, name in named.items():
+        match = known.match(name)
         if match is not None:
-            found[item.id] = match
+            found[number] = match
     kept = {item.id: item.match for item in waiting}
     runs.save_matches(c, {n: match for n, match in found.items() if match != kept[n]})
     return len(found)

@@ -27,6 +27,7 @@ def settle(
     judge_findings(catalog, settings, progress=progress)
     with catalog.write() as c:
         timeline.match_images(c)
+        timeline.match_past(c)
         updates.judge(c)
         succession.judge(c, settings.lines)
         closed = follow_plans(c, settings.lines, now=now())

@@ -54,14 +54,14 @@ def forget(c: Connection, name: str, settings: Mapping[str, object]) -> Forgotte
     Raises NotFound for one of which nothing is known, and UsageError for one that is no list of
     advisories.
     """
-    if name in _UNCOUNTED:
+    if name.partition(" ")[0] in _UNCOUNTED:
         raise UsageError(f"{name} is not to be forgotten by itself", hint=_INSTEAD[name])
     feeds, records = told_feeds.forget_feed(c, name)
     return ForgottenFeed(name=name, feeds=feeds, records=records, is_off=is_off(name, settings))
 
 
 def _count(name: str, records: Mapping[str, int]) -> int | None:
-    if name in _UNCOUNTED:
+    if name.partition(" ")[0] in _UNCOUNTED:
         return None
     return sum(
         count for feed, count in records.items() if feed == name or feed.startswith(f"{name} ")

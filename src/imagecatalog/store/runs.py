@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -186,6 +186,26 @@ def list_unmatched(c: Connection) -> list[RunImage]:
         found.append(RunImage(number, image, image_id, since, kept))
     return found
 
+
+def list_unmatched_past(c: Connection, *, limit: int) -> list[RunImage]:
+    """Images that ran, named by a digest, and that the catalog could not name; the latest first.
+
+    Their ``since`` is not looked for: a digest means the same at any time.
+    """
+    query = (
+        select(run_image.c.id, run_image.c.image, run_image.c.image_id)
+        .where(
+            run_image.c.manifest_id.is_(None),
+            or_(run_image.c.image_id.contains(":"), run_image.c.image.contains("@")),
+            run_image.c.id.not_in(select(run.c.run_image_id).where(run.c.until.is_(None))),
+        )
+        .order_by(run_image.c.id.desc())
+        .limit(limit)
+    )
+    return [RunImage(*row, since=_ALWAYS, match=None) for row in c.execute(query)]
+
+
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MATCH = (
     update(run_image)
