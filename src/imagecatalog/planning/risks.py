@@ -11,7 +11,7 @@ from imagecatalog.domain.answers import Update, Verdict
 from imagecatalog.domain.scopes import LANGUAGES, NOWHERE, type_of
 from imagecatalog.planning.feed_ages import list_old_feeds
 from imagecatalog.planning.hidden import Hidden, find_hidden
-from imagecatalog.store import findings, fixes, held_findings, scopes, updates, waiting
+from imagecatalog.store import findings, fixes, held_findings, updates, waiting
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.findings import Standing
 from imagecatalog.store.fixes import Fix, Place
@@ -51,10 +51,7 @@ def weigh_findings(
     known = [row for row in rows if row.set_id is not None and row.unknown_code is None]
     if not known:
         return {}
-    names = scopes.name_scopes(c)
-    # What an image of no distribution holds is kept as of nowhere; no scope has the number 0.
-    nowhere = next((number for number, name in names.items() if name == NOWHERE), 0)
-    pairs = {row.id: (row.scope_id or nowhere, row.set_id) for row in known if row.set_id}
+    pairs = {row.id: (row.place_id, row.set_id) for row in known if row.set_id}
     sums = findings.list_standings(c, pairs.values())
     standings = {number: sums[pair] for number, pair in pairs.items()}
     images = [RunningImage(number, *pair, 0) for number, pair in pairs.items()]
@@ -65,8 +62,8 @@ def weigh_findings(
     found = _judge_by_apt(c, known, judged, standings, hidden)
     bare = [row for row in known if row.setup_id is None and judged[row.id].status == "unknown"]
     if bare:
-        found |= _judge_bare(c, bare, standings, hidden, names=names, now=now)
-    silent = _find_unjudged(c, known, standings, names)
+        found |= _judge_bare(c, bare, standings, hidden, now=now)
+    silent = _find_unjudged(c, known, standings)
     return {
         number: Weighed(
             _mark(found.get(number, (verdict, ()))[0], hidden.get(number), silent.get(number)),
@@ -172,12 +169,11 @@ def _find_unjudged(
     c: Connection,
     rows: Iterable[JudgeableImage],
     standings: Mapping[int, Standing],
-    names: Mapping[int, str],
 ) -> dict[int, str]:
     """The packages of images that nobody judges: no feed tells of them, and apt knows dpkg's alone."""
     places = {
         row.id: {
-            kind: kind if kind in LANGUAGES else names.get(row.scope_id or 0, NOWHERE)
+            kind: kind if kind in LANGUAGES else row.scope
             for kind, _ in standings[row.id].kinds
             if not (kind == "deb" and row.setup_id is not None)
         }
@@ -244,13 +240,12 @@ def _judge_bare(
     standings: Mapping[int, Standing],
     hidden: Mapping[int, Hidden],
     *,
-    names: Mapping[int, str],
     now: datetime,
 ) -> _Found:
     """Images of which apt knows nothing."""
     doubts = _find_doubts(c, rows, {row.id for row in rows if standings[row.id].undetermined})
     places = {kind for row in rows for kind, _ in standings[row.id].kinds if kind in LANGUAGES}
-    places |= {names[row.scope_id] for row in rows if row.scope_id}
+    places |= {row.scope for row in rows}
     spoken = held_findings.list_spoken(c, places - {NOWHERE})
     old = list_old_feeds(c, sorted(spoken), now=now)
     fixable = [row for row in rows if standings[row.id].fixable]
@@ -258,7 +253,7 @@ def _judge_bare(
     told = _choose_updates(fixable, fixed, hidden)
     found: _Found = {}
     for row in rows:
-        scope = names.get(row.scope_id or 0, NOWHERE)
+        scope = row.scope
         its = {kind: kind if kind in LANGUAGES else scope for kind, _ in standings[row.id].kinds}
         silent = sorted(
             kind for kind, place in its.items() if place not in spoken or type_of(place) != kind

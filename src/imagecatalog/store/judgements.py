@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Exists, Select, and_, case, func, select
 
+from imagecatalog.domain.scopes import NOWHERE
 from imagecatalog.store.dialect import batches
 from imagecatalog.store.schema import (
     apt_setup,
@@ -21,6 +22,7 @@ from imagecatalog.store.schema import (
     package_version,
     run,
     run_image,
+    scope,
     succession,
     verdict,
 )
@@ -57,12 +59,19 @@ class JudgeableImage(Struct, frozen=True):
     """What stands beside every verdict under its set-up."""
     setup_checked: datetime | None = None
     setup_pending: bool | None = None
+    scope: str = NOWHERE
+    """The name of the scope of its distribution."""
+    place_id: int = 0
+    """The scope that its findings are kept of: of no distribution that of nowhere; 0 where there is none."""
 
 
 # As [apt.sources] names it, and Distro itself.
 _RELEASE = func.trim(
     distro.c.os_id + " " + func.coalesce(func.nullif(distro.c.version_id, ""), distro.c.codename)
 )
+
+_SCOPES = scope.alias()
+_NOWHERE = select(_SCOPES.c.id).where(_SCOPES.c.name == NOWHERE).scalar_subquery()
 
 # A verdict that a later judgement of its set-up made stale counts as not kept.
 _JUDGEABLE: Select[Any] = (
@@ -87,10 +96,13 @@ _JUDGEABLE: Select[Any] = (
         apt_setup.c.problem,
         apt_setup.c.checked,
         apt_setup.c.pending,
+        func.coalesce(scope.c.name, NOWHERE),
+        func.coalesce(scope.c.id, _NOWHERE, 0),
     )
     .outerjoin(inventory, inventory.c.id == manifest.c.inventory_id)
     .outerjoin(succession, succession.c.manifest_id == manifest.c.id)
     .outerjoin(distro, distro.c.id == manifest.c.distro_id)
+    .outerjoin(scope, scope.c.id == distro.c.scope_id)
     .outerjoin(apt_setup, apt_setup.c.id == manifest.c.setup_id)
     .outerjoin(
         verdict,
