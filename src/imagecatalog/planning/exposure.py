@@ -11,7 +11,7 @@ from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposu
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.packages import Package
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
-from imagecatalog.planning.fault_exposure import find_exposure
+from imagecatalog.planning.fault_exposure import KnownFault, find_exposure, read_fault
 from imagecatalog.planning.feed_ages import list_old_scores
 from imagecatalog.planning.subjects import BadRange, Release, Subject, find_bad, read_subject
 from imagecatalog.store import exposure, images, lookups, plans, runs
@@ -29,9 +29,21 @@ def affected(c: Connection, text: str, *, now: datetime, limit: int = USUAL_LIMI
     Images that run come first, those with most containers before; then at most ``limit`` others.
     Raises BadName and NotFound for what no feed tells of.
     """
-    subject = read_subject(c, text)
-    if not text.startswith("pkg:"):
-        found = find_exposure(c, subject, limit=limit, now=now)
+    return expose(c, read_subject(c, text), now=now, limit=limit)
+
+
+def expose(
+    c: Connection,
+    subject: Subject,
+    *,
+    now: datetime,
+    limit: int,
+    fault: KnownFault | None = None,
+) -> Exposure:
+    """The same of what was read already; ``fault`` is that of an advisory, if it was read too."""
+    if not subject.id.startswith("pkg:"):
+        fault = fault or read_fault(c, subject.id, now=now)
+        found = find_exposure(c, subject, fault, limit=limit, now=now)
         return replace(found, old_scores=list_old_scores(c, now=now))
     search = _Search(c, subject)
     alive: dict[int | None, list[int]] = {}

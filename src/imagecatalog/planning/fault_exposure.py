@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from imagecatalog.domain.advisories import AffectedPackage, ExposedImage, Exposure
@@ -18,14 +19,32 @@ from imagecatalog.store.exposed import BadComponent, IdleImage
 from imagecatalog.store.images import best_names
 
 
-def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime) -> Exposure:
+class KnownFault(Struct, frozen=True):
+    """A fault, and what has it: for whoever has several questions."""
+
+    numbers: tuple[int, ...]
+    """Under which its findings are kept."""
+    found: tuple[BadComponent, ...]
+    is_spoken_of: bool
+    """Whether anybody says of it what may suppress it."""
+
+
+def read_fault(c: Connection, name: str, *, now: datetime) -> KnownFault:
+    """The fault of an advisory."""
+    numbers = exposed.find_faults(c, name)
+    said = suppressions.list_spoken_of(c, now=now)
+    found = exposed.list_bad(c, numbers)
+    return KnownFault(tuple(numbers), tuple(found), not said.isdisjoint(numbers))
+
+
+def find_exposure(
+    c: Connection, subject: Subject, fault: KnownFault, *, limit: int, now: datetime
+) -> Exposure:
     """Where the faults of an advisory are: what runs first, by containers; then at most ``limit`` others."""
-    faults = exposed.find_faults(c, subject.id)
-    found = exposed.list_bad(c, faults)
-    bad = {one.id: one for one in found if one.state != "undetermined"}
+    bad = {one.id: one for one in fault.found if one.state != "undetermined"}
     invalid = tuple(
         f"{one.name} {one.version}, which is no version that its ecosystem allows"
-        for one in found
+        for one in fault.found
         if one.reason == "invalid-version"
     )
     unkept = exposed.list_unkept(c)
@@ -34,14 +53,15 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
     idle = {one: tuple(sorted(held)) for one, held in list(others.items())[:limit]}
     every = running.components | {one.id: held for one, held in idle.items()}
     images = running.images | _describe_idle(c, idle, bad)
-    for number, why in suppress(c, every, bad, faults, now).items():
+    for number, why in suppress(c, every, bad, fault, now).items():
         images[number] = replace(images[number], suppressed=why)
-    facts = held_findings.list_facts(c, faults).values()
+    names = held_findings.list_names(c, fault.numbers)
+    facts = held_findings.list_facts(c, names).values()
     return Exposure(
         id=subject.id,
         aliases=subject.aliases,
         description=subject.description,
-        severity=SEVERITIES[_worst(c, bad.values(), faults)],
+        severity=SEVERITIES[_worst(c, bad.values(), fault.numbers)],
         exploited=any(one.is_exploited for one in facts),
         due=min((one.due for one in facts if one.due), default=None),
         epss=max((one.epss for one in facts if one.epss is not None), default=None),
@@ -53,7 +73,7 @@ def find_exposure(c: Connection, subject: Subject, *, limit: int, now: datetime)
         more_images=len(others) > limit,
         unknown=exposed.count_unknown(c, unkept),
         undetermined=subject.undetermined + invalid,
-        statements=held_findings.list_statements(c, faults),
+        statements=held_findings.list_statements(c, names),
     )
 
 
@@ -82,24 +102,24 @@ def suppress(
     c: Connection,
     every: Mapping[int, tuple[int, ...]],
     bad: Mapping[int, BadComponent],
-    faults: Collection[int],
+    fault: KnownFault,
     now: datetime,
 ) -> dict[int, Suppression]:
     """Why the fault does not count in an image; where it counts in any package, it does."""
-    if suppressions.list_spoken_of(c, now=now).isdisjoint(faults):
+    if not fault.is_spoken_of:
         return {}
     asked = {
         image: [
             Held(
                 image=image,
-                advisory=fault,
+                advisory=advisory,
                 scope=bad[number].scope,
                 name=bad[number].name,
                 version=bad[number].version,
                 packages=tuple((name, version) for _, name, version in bad[number].packages),
             )
             for number in held
-            for fault in faults
+            for advisory in fault.numbers
         ]
         for image, held in every.items()
     }

@@ -12,10 +12,11 @@ from imagecatalog.domain.advisories import ExposedImage, Exposure, Rating
 from imagecatalog.domain.answers import Place
 from imagecatalog.domain.refs import Digest
 from imagecatalog.domain.suppressions import DeferralItem, VexItem
-from imagecatalog.planning.exposure import affected
+from imagecatalog.planning.exposure import expose
+from imagecatalog.planning.fault_exposure import KnownFault, read_fault
+from imagecatalog.planning.subjects import Subject, read_subject
 from imagecatalog.store import (
     deferrals,
-    exposed,
     images,
     lookups,
     running_faults,
@@ -44,6 +45,9 @@ class BroughtBy(Struct, frozen=True, kw_only=True):
 class FaultStory(Struct, frozen=True, kw_only=True):
     """All that is known of a fault, or of a range of versions."""
 
+    subject: Subject
+    fault: KnownFault | None
+    """Of an advisory."""
     exposure: Exposure
     ratings: tuple[tuple[str, Rating], ...]
     """Who says so, and what."""
@@ -78,8 +82,10 @@ def tell_fault(c: Connection, text: str, *, now: datetime, limit: int) -> FaultS
 
     Raises BadName, and NotFound for what no feed tells of.
     """
-    found = affected(c, text, now=now, limit=limit)
-    faults = [] if text.startswith("pkg:") else exposed.find_faults(c, found.id)
+    subject = read_subject(c, text)
+    fault = None if text.startswith("pkg:") else read_fault(c, subject.id, now=now)
+    found = expose(c, subject, now=now, limit=limit, fault=fault)
+    faults = fault.numbers if fault else ()
     names = suppressions.list_names_of(c, faults)
     numbers = sorted({number for many in names.values() for number in many})
     counting = [one for one in found.images if one.suppressed is None]
@@ -88,9 +94,11 @@ def tell_fault(c: Connection, text: str, *, now: datetime, limit: int) -> FaultS
         deferrals.list_deferrals(c, now=now, advisories=numbers, all_states=True) if numbers else ()
     )
     return FaultStory(
+        subject=subject,
+        fault=fault,
         exposure=found,
         ratings=running_faults.list_ratings(c, faults) if faults else (),
-        running=_group(c, [one for one in counting if one.running], faults),
+        running=_group(c, [one for one in counting if one.running], fault),
         idle=tuple(one for one in counting if not one.running),
         suppressed=tuple(one for one in found.images if one.suppressed),
         vex=said,
@@ -99,10 +107,10 @@ def tell_fault(c: Connection, text: str, *, now: datetime, limit: int) -> FaultS
 
 
 def _group(
-    c: Connection, running: Sequence[ExposedImage], faults: Sequence[int]
+    c: Connection, running: Sequence[ExposedImage], fault: KnownFault | None
 ) -> tuple[BroughtBy, ...]:
     """By the farthest base that holds all bad packages that the image holds."""
-    bases = _find_bases(c, running[:MOST_GROUPED], faults)
+    bases = _find_bases(c, running[:MOST_GROUPED], fault)
     groups: dict[str | None, list[ExposedImage]] = {}
     for one in running:
         groups.setdefault(bases.get(one.digest), []).append(one)
@@ -111,16 +119,16 @@ def _group(
 
 
 def _find_bases(
-    c: Connection, running: Sequence[ExposedImage], faults: Sequence[int]
+    c: Connection, running: Sequence[ExposedImage], fault: KnownFault | None
 ) -> Mapping[str, str]:
     """By digest, the name of the base that brought the fault; those of their own are left out."""
-    if not faults:
+    if fault is None or not fault.found:
         return {}
     placed = lookups.find_by_digest(c, [Digest(one.digest) for one in running])
     numbers = {number: str(digest) for digest, (number, _) in placed.items()}
     paths = list_base_paths(c, numbers)
     every = numbers.keys() | {base for path in paths.values() for base in path}
-    bad = [one.id for one in exposed.list_bad(c, faults)]
+    bad = [one.id for one in fault.found]
     held = running_faults.list_components_of(c, every, bad)
     brought = {}
     for number, digest in numbers.items():

@@ -68,7 +68,9 @@ def image_findings(
 def _describe(
     c: Connection, row: ImageRow, held: Sequence[HeldFinding], now: datetime
 ) -> tuple[Finding, ...]:
-    facts = held_findings.list_facts(c, (one.advisory_id for one in held))
+    facts = held_findings.list_facts(
+        c, held_findings.list_names(c, (one.advisory_id for one in held))
+    )
     asked = {one: _ask(row.id, one) for one in held}
     why = suppressions_of(c, set(asked.values()), now=now)
     reached = _list_reached(c, row, {n for one in held for n, *_ in one.packages})

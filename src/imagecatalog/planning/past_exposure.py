@@ -12,9 +12,9 @@ from msgspec import Struct
 from imagecatalog.domain.pasts import ExposedSpan, ExposedStep, PastExposure
 from imagecatalog.domain.scopes import LANGUAGES, type_of
 from imagecatalog.formats.os_release import DEBIAN_CODENAMES
-from imagecatalog.planning.fault_exposure import suppress
+from imagecatalog.planning.fault_exposure import KnownFault, read_fault, suppress
 from imagecatalog.planning.subjects import Release, Subject, find_bad, read_subject
-from imagecatalog.store import clusters, exposed, exposure, ran, running_faults
+from imagecatalog.store import clusters, exposure, ran, running_faults
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.exposed import BadComponent
 from imagecatalog.store.ran import RanImage, RanSpan
@@ -65,13 +65,14 @@ def tell_past(
     cluster: str | None = None,
     namespace: str | None = None,
     limit: int = USUAL_LIMIT,
+    fault: KnownFault | None = None,
 ) -> PastExposure:
-    """The same of what was read already; of a fault its name is enough."""
+    """The same of what was read already; ``fault`` is that of an advisory, if it was read too."""
     images = ran.list_ran_images(c)
     held = (
         _of_range(c, subject, images)
         if subject.id.startswith("pkg:")
-        else _of_fault(c, subject, images, now)
+        else _of_fault(c, fault or read_fault(c, subject.id, now=now), images, now)
     )
     spans = ran.list_spans(c, held.packages, cluster_name=cluster, namespace=namespace)
     items = _join(spans, held, {one.id: one.image for one in images}, now)
@@ -96,10 +97,9 @@ def _order(one: ExposedSpan) -> tuple[float, float, str, str, str]:
 
 
 def _of_fault(
-    c: Connection, subject: Subject, images: Sequence[RanImage], now: datetime
+    c: Connection, fault: KnownFault, images: Sequence[RanImage], now: datetime
 ) -> _Holding:
-    faults = exposed.find_faults(c, subject.id)
-    found = {one.id: one for one in exposed.list_bad(c, faults) if one.state != "undetermined"}
+    found = {one.id: one for one in fault.found if one.state != "undetermined"}
     by_package: dict[int, list[BadComponent]] = {}
     for one in found.values():
         for number, *_ in one.packages:
@@ -118,7 +118,7 @@ def _of_fault(
     manifests = {one.id: one.manifest_id for one in images if one.manifest_id is not None}
     asked = {manifests[number]: many for number, many in components.items()}
     # What is put off is run all the same; what VEX says is not affected is not.
-    why = suppress(c, asked, found, faults, now)
+    why = suppress(c, asked, found, fault, now)
     hidden = {number for number, one in why.items() if one.by == "vex"}
     components = {n: many for n, many in components.items() if manifests[n] not in hidden}
     hit = {number for many in components.values() for number in many}
@@ -132,7 +132,9 @@ def _of_fault(
         for image in images
         if image.id in components
     }
-    return _Holding(packages, _find_fix(c, faults, [found[number] for number in sorted(hit)]))
+    return _Holding(
+        packages, _find_fix(c, fault.numbers, [found[number] for number in sorted(hit)])
+    )
 
 
 def _find_fix(c: Connection, faults: Collection[int], hit: Sequence[BadComponent]) -> _Fix:

@@ -254,7 +254,7 @@ def _describe(
     due: Mapping[int, datetime | None],
 ) -> tuple[RunningFault, ...]:
     numbers = {number for one in shown for number in one.components}
-    facts = held_findings.list_facts(c, [one.id for one in shown])
+    facts = held_findings.list_facts(c, held_findings.list_names(c, [one.id for one in shown]))
     names = running_faults.name_components(c, numbers)
     fixed = running_faults.list_fixed(c, [one.id for one in shown], numbers)
     announced = running_faults.list_announced(

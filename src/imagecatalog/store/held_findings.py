@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -32,6 +32,9 @@ from imagecatalog.store.schema import (
 from imagecatalog.store.scopes import find_scopes
 from imagecatalog.versions import ORDERED
 from imagecatalog.versions.digits import INVALID
+
+Names = Mapping[int, Mapping[int, str]]
+"""By the number of an advisory all names of its fault, each with its number."""
 
 _STATEMENTS = 500
 """Of one fault; real ones have some dozens."""
@@ -155,10 +158,8 @@ def _from_set(set_id: int, places: Collection[int]) -> Select[tuple[object, ...]
     )
 
 
-def list_facts(c: Connection, advisories: Iterable[int]) -> dict[int, FaultFacts]:
+def list_facts(c: Connection, groups: Names) -> dict[int, FaultFacts]:
     """What is known of each of these faults, by whatever name of theirs it is told."""
-    wanted = sorted(set(advisories))
-    groups = _list_groups(c, wanted)
     every = sorted({number for names in groups.values() for number in names})
     known: dict[int, tuple[bool, datetime | None]] = {}
     chances: dict[int, float] = {}
@@ -170,8 +171,7 @@ def list_facts(c: Connection, advisories: Iterable[int]) -> dict[int, FaultFacts
         chances |= dict(c.execute(rated.where(epss.c.advisory_id.in_(batch))).all())
     notices = _list_notices(c, every)
     facts = {}
-    for number in wanted:
-        names = groups[number]
+    for number, names in sorted(groups.items()):
         others = {name for one, name in names.items() if one != number}
         listed = [known[one] for one in names if one in known]
         facts[number] = FaultFacts(
@@ -189,9 +189,8 @@ def rate(c: Connection, advisories: Collection[int]) -> int:
     return int(c.scalar(query) or 0)
 
 
-def list_statements(c: Connection, faults: Collection[int]) -> tuple[FeedStatement, ...]:
+def list_statements(c: Connection, groups: Names) -> tuple[FeedStatement, ...]:
     """What the feeds tell of these faults by whatever name, by scope, package, feed and advisory."""
-    groups = _list_groups(c, sorted(faults))
     every = sorted({number for names in groups.values() for number in names})
     covering = select(advisory_cover.c.advisory_id).where(advisory_cover.c.covered_id.in_(every))
     query = (
@@ -230,10 +229,10 @@ def list_statements(c: Connection, faults: Collection[int]) -> tuple[FeedStateme
     )
 
 
-def _list_groups(c: Connection, wanted: Collection[int]) -> dict[int, dict[int, str]]:
-    """All names of the fault that each number is one of, by number."""
+def list_names(c: Connection, wanted: Iterable[int]) -> Names:
+    """All names of the fault that each of these advisories is one of."""
     best: dict[int, int] = {}
-    for batch in batches(wanted):
+    for batch in batches(sorted(set(wanted))):
         query = select(advisory.c.id, advisory.c.fault_id).where(advisory.c.id.in_(batch))
         best |= {row.id: row.fault_id or row.id for row in c.execute(query)}
     members: dict[int, dict[int, str]] = {fault: {} for fault in best.values()}

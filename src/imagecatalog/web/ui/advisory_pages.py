@@ -8,8 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from imagecatalog.planning.fault_story import tell_fault
-from imagecatalog.planning.past_exposure import past_exposure, tell_past
-from imagecatalog.planning.subjects import Subject
+from imagecatalog.planning.past_exposure import tell_past
 from imagecatalog.store import health
 from imagecatalog.web.api.advisories import FaultsQuestion, ask_faults
 from imagecatalog.web.api.schemas import Name, Question
@@ -73,11 +72,7 @@ def show_fault(request: Request, name: Name) -> Response:
     with service.read() as c:
         now = service.clock()
         story = tell_fault(c, name, now=now, limit=ask.limit)
-        past = (
-            past_exposure(c, name, now=now)
-            if name.startswith("pkg:")
-            else tell_past(c, Subject(id=story.exposure.id, ranges=()), now=now)
-        )
+        past = tell_past(c, story.subject, now=now, fault=story.fault)
     chart = draw_exposure(
         past.items, past.steps, fix_since=past.fix_since, now=now, most_lanes=MOST_LANES
     )
