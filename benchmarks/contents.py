@@ -21,8 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
+from benchmarks.cost import Cost, watch
 from imagecatalog.domain.contents import ImageContents
 from imagecatalog.domain.images import ImageManifest
 from imagecatalog.domain.refs import Digest
@@ -32,24 +31,6 @@ from imagecatalog.sources.layout import Layout
 
 ROUNDS = 3
 PACKAGES = ("curl", "git", "nginx-light", "python3")
-_WATCH = """
-import json, os, sys, time
-began = time.perf_counter()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
-_, status, used = os.wait4(child, 0)
-told = [time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, status]
-print(json.dumps(told), file=sys.stderr)
-"""
-"""A small process between: a child's peak begins with what its parent holds."""
-
-
-class Cost(Struct, frozen=True):
-    """Medians of one command's runs: seconds, processor seconds, bytes of memory at the peak."""
-
-    wall: float
-    cpu: float
-    peak: float
-    output: bytes
 
 
 def run() -> None:
@@ -72,7 +53,7 @@ def run() -> None:
     inner, bare = [], []
     for _ in range(ROUNDS):
         for name, command in commands.items():
-            runs[name].append(_watch(command))
+            runs[name].append(watch(command, {"SYFT_CHECK_FOR_APP_UPDATE": "false"}))
         inner.append(json.loads(runs["ours"][-1].output)["seconds"])
         bare.append(sum(map(_inflate, layers)))
     costs = {name: _median(these) for name, these in runs.items()}
@@ -114,17 +95,6 @@ def _print(size: int, costs: dict[str, Cost], inner: float, bare: float) -> None
 
 def _describe(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{many} {kind}" for kind, many in sorted(counts.items()) if kind != "deb")
-
-
-def _watch(command: list[str]) -> Cost:
-    environ = os.environ | {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", _WATCH, *command], capture_output=True, check=True, env=environ
-    )
-    wall, cpu, peak, status = json.loads(done.stderr.splitlines()[-1])
-    if status:
-        raise SystemExit(f"{command[0]} failed: {done.stderr.decode()}")
-    return Cost(wall, cpu, peak, done.stdout if command[0] != "gzip" else b"")
 
 
 def _median(costs: list[Cost]) -> Cost:

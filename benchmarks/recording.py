@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from benchmarks.cost import Cost, watch
 
 CLUSTERS, PODS = 5, 20_000
 _CLIENT = """
@@ -32,31 +32,6 @@ while True:
         break
 print(sum(len(pod.spec.containers) for pod in pods))
 """
-_WATCH = """
-import json, os, sys, time
-began = time.perf_counter()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
-_, status, used = os.wait4(child, 0)
-told = [time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, status]
-print(json.dumps(told), file=sys.stderr)
-"""
-"""A small process between: a child's peak begins with what its parent holds."""
-
-
-class Cost(Struct, frozen=True):
-    """Seconds, processor seconds, and bytes of memory at the peak."""
-
-    wall: float
-    cpu: float
-    peak: float
-
-    def tell(self, what: str) -> None:
-        """As a line."""
-        print(
-            f"  {what:34} {self.wall:7.1f} s   processor {self.cpu:7.1f} s"
-            f"   memory {self.peak / 1e6:6.0f} MB",
-            flush=True,
-        )
 
 
 def run() -> None:
@@ -70,16 +45,16 @@ def run() -> None:
         named = ",".join(f"{path.stem}:{path}" for path in kubeconfigs)
         record = [*command, "--clusters", named, "record"]
         print(f"\nrecord {CLUSTERS} clusters of {PODS:,} pods each, SQLite", flush=True)
-        first = _watch(record)
-        first.tell("the first time")
+        first = watch(record)
+        _tell(first, "the first time")
         written = _size(folder)
-        unchanged = _watch(record)
-        unchanged.tell("unchanged")
+        unchanged = watch(record)
+        _tell(unchanged, "unchanged")
         print(f"    the database grew by {_size(folder) - written:,} bytes to {_size(folder):,}")
         _post(f"http://127.0.0.1:{port}/change")
-        _watch(record).tell("with 2 of 100 pods replaced")
+        _tell(watch(record), "with 2 of 100 pods replaced")
         client = _watch_client(folder, kubeconfigs[0])
-        client.tell("the client, one cluster")
+        _tell(client, "the client, one cluster")
         print(
             f"  the client for all, of ours: time {client.wall * CLUSTERS / first.wall:.1f},"
             f" processor {client.cpu * CLUSTERS / first.cpu:.1f},"
@@ -89,13 +64,21 @@ def run() -> None:
         )
 
 
+def _tell(cost: Cost, what: str) -> None:
+    print(
+        f"  {what:34} {cost.wall:7.1f} s   processor {cost.cpu:7.1f} s"
+        f"   memory {cost.peak / 1e6:6.0f} MB",
+        flush=True,
+    )
+
+
 def _watch_client(folder: Path, kubeconfig: Path) -> Cost:
     """Installed into an environment of its own, which goes with the folder."""
     home = folder / "client"
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "kubernetes"]
     subprocess.run(install, check=True)
-    return _watch([str(home / "bin" / "python"), "-c", _CLIENT, str(kubeconfig)])
+    return watch([str(home / "bin" / "python"), "-c", _CLIENT, str(kubeconfig)])
 
 
 @contextmanager
@@ -127,16 +110,6 @@ def _write_kubeconfig(folder: Path, name: str, port: int) -> Path:
         )
     )
     return path
-
-
-def _watch(command: list[str]) -> Cost:
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", _WATCH, *command], capture_output=True, check=True
-    )
-    wall, cpu, peak, status = json.loads(done.stderr.splitlines()[-1])
-    if status:
-        raise SystemExit(f"{command[0]} failed: {done.stderr.decode()}")
-    return Cost(wall, cpu, peak)
 
 
 def _size(folder: Path) -> int:
