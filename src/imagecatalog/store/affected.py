@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, false, func, or_, select, true, union
 
 from imagecatalog.domain.advisories import Advisory, Affected, AffectedRange
 from imagecatalog.domain.kernels import kernel_source
@@ -47,27 +47,26 @@ def describe(c: Connection, name: str) -> Advisory:
     ``DSA-1234`` means the first of its revisions.
     """
     row = c.execute(select(advisory).where(is_named(name)).order_by(advisory.c.name).limit(1)).one()
-    other = advisory.alias()
-    down = (
-        select(other.c.name)
-        .join(advisory_cover, advisory_cover.c.covered_id == other.c.id)
-        .where(advisory_cover.c.advisory_id == row.id)
-    )
-    up = (
-        select(other.c.name)
-        .join(advisory_cover, advisory_cover.c.advisory_id == other.c.id)
-        .where(advisory_cover.c.covered_id == row.id)
-    )
+    covers = select(advisory.c.name, true())
+    down = covers.join(advisory_cover, advisory_cover.c.covered_id == advisory.c.id)
+    up = covers.join(advisory_cover, advisory_cover.c.advisory_id == advisory.c.id)
     fault = row.fault_id or row.id
-    same = select(advisory.c.name).where(
+    same = select(advisory.c.name, false()).where(
         or_(advisory.c.id == fault, advisory.c.fault_id == fault), advisory.c.id != row.id
     )
+    others = c.execute(
+        union(
+            down.where(advisory_cover.c.advisory_id == row.id),
+            up.where(advisory_cover.c.covered_id == row.id),
+            same,
+        )
+    ).all()
     return Advisory(
         name=row.name,
         description=row.description,
         published=row.published,
-        covers=tuple(sorted({*c.scalars(down), *c.scalars(up)})),
-        aliases=tuple(sorted(c.scalars(same))),
+        covers=tuple(sorted(name for name, is_covered in others if is_covered)),
+        aliases=tuple(sorted(name for name, is_covered in others if not is_covered)),
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     func,
     or_,
     select,
@@ -85,18 +86,15 @@ def find_faults(c: Connection, name: str) -> list[int]:
 
     A notice without packages of its own is the faults that it bundles.
     """
-    rows = c.execute(select(advisory.c.id, advisory.c.fault_id).where(is_named(name))).all()
-    numbers = {number for row in rows for number in (row.id, row.fault_id) if number is not None}
-    if not numbers or _has_findings(c, numbers):
+    has = exists().where(finding.c.advisory_id.in_([advisory.c.id, advisory.c.fault_id]))
+    query = select(advisory.c.id, advisory.c.fault_id, has).where(is_named(name))
+    rows = c.execute(query).all()
+    numbers = {number for *pair, _ in rows for number in pair if number is not None}
+    if not numbers or any(has_findings for *_, has_findings in rows):
         return sorted(numbers)
     covered = select(advisory_cover.c.covered_id).where(advisory_cover.c.advisory_id.in_(numbers))
     faults = select(func.coalesce(advisory.c.fault_id, advisory.c.id))
     return sorted({*numbers, *c.scalars(faults.where(advisory.c.id.in_(covered)))})
-
-
-def _has_findings(c: Connection, numbers: Collection[int]) -> bool:
-    query = select(finding.c.component_id).where(finding.c.advisory_id.in_(numbers)).limit(1)
-    return c.scalar(query) is not None
 
 
 def list_bad(c: Connection, faults: Collection[int]) -> list[BadComponent]:

@@ -161,23 +161,29 @@ def _from_set(set_id: int, places: Collection[int]) -> Select[tuple[object, ...]
 def list_facts(c: Connection, groups: Names) -> dict[int, FaultFacts]:
     """What is known of each of these faults, by whatever name of theirs it is told."""
     every = sorted({number for names in groups.values() for number in names})
-    known: dict[int, tuple[bool, datetime | None]] = {}
+    known: dict[int, datetime | None] = {}
     chances: dict[int, float] = {}
     for batch in batches(every):
-        told = select(exploited.c.advisory_id, exploited.c.due)
-        for number, due in c.execute(told.where(exploited.c.advisory_id.in_(batch))):
-            known[number] = (True, due)
-        rated = select(epss.c.advisory_id, epss.c.probability)
-        chances |= dict(c.execute(rated.where(epss.c.advisory_id.in_(batch))).all())
+        query = (
+            select(advisory.c.id, exploited.c.advisory_id, exploited.c.due, epss.c.probability)
+            .outerjoin(exploited, exploited.c.advisory_id == advisory.c.id)
+            .outerjoin(epss, epss.c.advisory_id == advisory.c.id)
+            .where(advisory.c.id.in_(batch))
+        )
+        for number, listed, due, chance in c.execute(query):
+            if listed is not None:
+                known[number] = due
+            if chance is not None:
+                chances[number] = chance
     notices = _list_notices(c, every)
     facts = {}
     for number, names in sorted(groups.items()):
         others = {name for one, name in names.items() if one != number}
-        listed = [known[one] for one in names if one in known]
+        dues = [known[one] for one in names if one in known]
         facts[number] = FaultFacts(
             aliases=tuple(sorted(others | {two for one in names for two in notices.get(one, ())})),
-            is_exploited=bool(listed),
-            due=min((due for _, due in listed if due), default=None),
+            is_exploited=bool(dues),
+            due=min((due for due in dues if due), default=None),
             epss=max((chances[one] for one in names if one in chances), default=None),
         )
     return facts
