@@ -86,7 +86,7 @@ def bring_updates(
     running: Running | None = None,
 ) -> Outline:
     """The rebuilds that bring what is asked for to all that runs; with ``idle`` to all newest images."""
-    targets = Targets(c, ask, now=now)
+    targets = Targets(c, ask, now=now, sums=running.read_sums(c) if running else None)
     fleet = list_running(c, now=now, running=running)
     judgeable = {
         one.number: one.judgeable

@@ -245,10 +245,13 @@ def _with_the_rest(c: Connection, running: Sequence[_Candidate], now: datetime) 
     return sorted([*running, *idle], key=lambda item: item.key)
 
 
-def _list_pending(c: Connection, shown: Iterable[_Candidate]) -> dict[int, tuple[Update, ...]]:
+def _list_pending(
+    c: Connection, shown: Iterable[_Candidate], running: Running | None
+) -> dict[int, tuple[Update, ...]]:
     """The updates of each image that was met, rated."""
     met = [item for item in shown if item.number]
-    by_pair = updates.list_updates(c, {item.judged.pair for item in met if item.judged.pair})
+    pairs = {item.judged.pair for item in met if item.judged.pair}
+    by_pair = updates.list_updates(c, pairs, running.sums if running else None)
     return {
         item.number: rate_updates(
             c,
@@ -278,7 +281,7 @@ def _describe(
         rows = lookups.list_images(c, {item.number for item in shown})
     reports = {item.judged.report for item in shown if item.judged.report} if with_updates else ()
     told = list_told(c, reports)
-    pending = _list_pending(c, shown) if with_updates else {}
+    pending = _list_pending(c, shown, running) if with_updates else {}
     paths = lineage.list_base_paths(c, {item.number for item in shown if item.number})
     names = images.best_names(c, {base for path in paths.values() for base in path})
     listed = inherit(c, pending, paths, names)

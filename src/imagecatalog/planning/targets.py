@@ -21,7 +21,7 @@ from imagecatalog.store import exposed, exposure, plans, updates
 from imagecatalog.store.engine import Connection
 from imagecatalog.store.fixes import Fix
 from imagecatalog.store.plans import Fixable
-from imagecatalog.store.updates import Pair
+from imagecatalog.store.updates import Pair, Sum
 
 _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
 
@@ -48,11 +48,19 @@ class Targets:
     """The packages that a question is about, and which of them have an update, in any images.
 
     Raises BadName for a question that cannot be understood, and NotFound for a package or an
-    advisory that the catalog knows nothing of.
+    advisory that the catalog knows nothing of. ``sums`` are those of the updates that were read.
     """
 
-    def __init__(self, c: Connection, ask: PlanQuestion, *, now: datetime) -> None:
+    def __init__(
+        self,
+        c: Connection,
+        ask: PlanQuestion,
+        *,
+        now: datetime,
+        sums: Mapping[Pair, Sum] | None = None,
+    ) -> None:
         self._c = c
+        self._sums = sums
         self._now = now
         self._security = ask.security
         self._bad = None if ask.advisory is None else _read_subject(c, ask.advisory)
@@ -119,7 +127,7 @@ class Targets:
         return True
 
     def _look_at_updates(self, new: Collection[_Asked]) -> None:
-        sums = updates.sum_up(self._c, {pair for pair, _ in new})
+        sums = updates.sum_up(self._c, {pair for pair, _ in new}, self._sums)
         by_setup: dict[int, set[int]] = {}
         for (setup_id, _), found in sums.items():
             by_setup.setdefault(setup_id, set()).update(self._chosen(found.members))

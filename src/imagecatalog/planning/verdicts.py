@@ -18,7 +18,7 @@ from imagecatalog.store.images import INDEX
 from imagecatalog.store.judgements import JudgeableImage
 from imagecatalog.store.lookups import ImageRow
 from imagecatalog.store.runs import AliveImage
-from imagecatalog.store.updates import Counts, Pair, SetupState
+from imagecatalog.store.updates import Counts, Pair, SetupState, Sum
 
 STALE_AFTER = timedelta(days=1)
 """Archives that were last well longer ago make "current" unknown."""
@@ -54,6 +54,8 @@ class Running(Struct):
     rows: Mapping[int, ImageRow] | None = None
     places: Mapping[int, Sequence[Place]] | None = None
     """Where each of the runtimes' names runs; None: not asked for yet."""
+    sums: Mapping[Pair, Sum] | None = None
+    """What apt would bring up to date in it; None: not asked for yet."""
 
     def read_rows(self, c: Connection) -> Mapping[int, ImageRow]:
         """The images that run, by number."""
@@ -67,6 +69,12 @@ class Running(Struct):
         if self.places is None:
             self.places = runs.list_places(c, [item.run_image_id for item in self.alive])
         return self.places
+
+    def read_sums(self, c: Connection) -> Mapping[Pair, Sum]:
+        """The packages with an update of each set that runs."""
+        if self.sums is None:
+            self.sums = updates.sum_up(c, {one.pair for one in self.judged.values() if one.pair})
+        return self.sums
 
 
 def read_running(c: Connection, *, now: datetime) -> Running:

@@ -239,10 +239,16 @@ def count_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Counts]:
     }
 
 
-def sum_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
-    """The packages of each set that have an update: as kept where that is fresh, else found now."""
+def sum_up(
+    c: Connection, pairs: Iterable[Pair], known: Mapping[Pair, Sum] | None = None
+) -> dict[Pair, Sum]:
+    """The packages of each set that have an update: as kept where that is fresh, else found now.
+
+    ``known`` are sums that were read already.
+    """
     wanted = set(pairs)
-    sums = _find_sums(c, wanted)
+    sums = {pair: known[pair] for pair in wanted & known.keys()} if known else {}
+    sums |= _find_sums(c, wanted - sums.keys())
     return sums | _add_up(c, wanted - sums.keys())
 
 
@@ -339,9 +345,14 @@ def _add_up(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, Sum]:
     }
 
 
-def list_updates(c: Connection, pairs: Iterable[Pair]) -> dict[Pair, tuple[Update, ...]]:
-    """The updates of each set in full: security first, then by package and architecture."""
-    sums = sum_up(c, pairs)
+def list_updates(
+    c: Connection, pairs: Iterable[Pair], known: Mapping[Pair, Sum] | None = None
+) -> dict[Pair, tuple[Update, ...]]:
+    """The updates of each set in full: security first, then by package and architecture.
+
+    ``known`` are sums that were read already.
+    """
+    sums = sum_up(c, pairs, known)
     by_setup: dict[int, set[int]] = {}
     for (setup_id, _), found in sums.items():
         by_setup.setdefault(setup_id, set()).update(found.members)

@@ -65,7 +65,6 @@ def show_overview(request: Request) -> Response:
     with service.read() as c:
         running = read_running(c, now=now)
         overview = staleness.overview(c, now=now, running=running, worst=0)
-        worst = staleness.outdated(c, now=now, limit=WORST_ROWS, running=running)
         found = health.list_health(c)
         told = tuple((one.kind, one.name, one.last_tried, one.last_good) for one in found)
         plan = service.next_plan.get(
@@ -79,6 +78,7 @@ def show_overview(request: Request) -> Response:
                 running=running,
             ),
         )
+        worst = staleness.outdated(c, now=now, limit=WORST_ROWS, running=running)
     return render(
         request,
         "overview.html",
