@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pytest
@@ -21,6 +21,16 @@ from imagecatalog.store.shelf import Shelf
 @pytest.fixture
 def put_image() -> PutImage:
     """Writes an image named by a text, as a sync does; gives its number."""
+    return _make_writer()
+
+
+@pytest.fixture
+def make_put_image() -> Callable[[], PutImage]:
+    """Makes more of these: each remembers what it wrote, as threads do that know nothing of others."""
+    return _make_writer
+
+
+def _make_writer() -> PutImage:
     shelf = Shelf()
 
     def put(

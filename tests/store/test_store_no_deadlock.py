@@ -12,13 +12,15 @@ from sqlalchemy import func, select, update
 from suppression_house import say
 from suppression_house import tell as tell_vex
 from test_store_at_once import Other, at_once
-from test_store_findings import said
+from test_store_findings import HERE, JSON, said
 from test_store_findings import tell as tell_feed
-from tests_store import NOON, PutImage, package
+from test_store_standing_images import ask, keep, observe
+from tests_store import NOON, PutImage, fixed_in, package
 
 from imagecatalog.domain.exploits import Exploit
-from imagecatalog.matching.match import judge_some
+from imagecatalog.matching.match import judge_some, match
 from imagecatalog.store import components, findings
+from imagecatalog.store.components import settle_scopes
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.exploits import apply_exploits
 from imagecatalog.store.schema import advisory, distro, vex_statement
@@ -123,3 +125,48 @@ def test_scopes_are_settled_while_images_are_written(catalog: Catalog, put_image
         lambda c: components.settle_scopes(c, derived),
     )
     assert moved == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_images_are_written_while_what_runs_is_kept(
+    catalog: Catalog, make_put_image: Callable[[], PutImage], seed: int
+) -> None:
+    put_image = make_put_image()
+    names = [f"app-{n}" for n in range(8)]
+    versions = [package("ssl", f"{n}-1") for n in range(1, 4)]
+    with catalog.write() as c:
+        for name in names:
+            put_image(c, name, versions[:1])
+        observe(c, *names)
+        tell_feed(c, JSON, [fixed_in("CVE-2026-1", HERE, "ssl", "3-1")])
+        match(c, now=NOON)
+    threads = 4
+    start = Barrier(threads)
+
+    def work(thread: int) -> None:
+        luck = random.Random(f"{seed} {thread}")
+        put = make_put_image()
+        start.wait(timeout=30)
+        for turn in range(6):
+            # In one order, as those that a process writes together.
+            some = sorted(luck.sample(names, 4))
+            which = luck.choice(versions)
+            writes: list[Write] = [
+                lambda c, s=some, v=which: [put(c, one, [v]) for one in s],  # type: ignore[misc]
+                findings.mark_all,
+                judge_some,
+                keep,
+                lambda c, t=turn: settle_scopes(c, {"debian 12": f"debian {11 + t % 2}"}),  # type: ignore[misc]
+                lambda c, s=some, t=turn: observe(c, *s, minutes=t),  # type: ignore[misc]
+            ]
+            for write in luck.sample(writes, 4):
+                with catalog.write() as c:
+                    write(c)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads)))
+    with catalog.write() as c:
+        ask(c)
+        make_put_image()(c, names[0], versions[:1])
+        match(c, now=NOON)
+        assert ask(c).images

@@ -3,7 +3,10 @@ that may have changed since."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from test_store_at_once import at_once
 from test_store_findings import HERE, JSON, tell
 from tests_store import NOON, PutImage, digest, fixed_in, package
 
@@ -16,6 +19,7 @@ from imagecatalog.planning.running_faults import list_running_faults
 from imagecatalog.store import findings, standing_images
 from imagecatalog.store.components import settle_scopes
 from imagecatalog.store.engine import Catalog, Connection
+from imagecatalog.store.schema import standing
 
 BAD, GOOD = package("openssl", "3.0.1-1"), package("openssl", "3.0.9-1")
 FAULT = "CVE-2026-1"
@@ -140,3 +144,45 @@ def test_the_sums_of_what_runs_are_the_same_without_what_is_kept(house: Catalog)
         findings.drop_standings(c)
         standing_images.keep_images(c)
         assert list_running_faults(c, now=NOON) == fast
+
+
+def keep(c: Connection) -> None:
+    findings.keep_standings(c)
+    standing_images.keep_images(c)
+
+
+def settle(c: Connection) -> None:
+    settle_scopes(c, {"debian 12": "ubuntu 24.04"})
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("other", [keep, settle])
+def test_an_image_written_while_others_are_kept_or_moved_is_answered_right(
+    house: Catalog,
+    put_image: PutImage,
+    other: Callable[[Connection], None],
+    is_first: bool,
+    is_kept: bool,
+) -> None:
+    def write(c: Connection) -> None:
+        put_image(c, "good", [BAD])
+        put_image(c, "bad", [GOOD])
+
+    if not is_kept:
+        with house.write() as c:
+            standing_images.forget_all(c)
+    at_once(house, *((write, other) if is_first else (other, write)))
+    with house.write() as c:
+        ask(c)
+        match(c, now=NOON)
+        assert set(running(ask(c))) >= {"registry.example.org/good:1"}
+
+
+def test_sums_that_are_dropped_make_their_images_unknown(house: Catalog) -> None:
+    with house.write() as c:
+        c.execute(standing.delete())
+        found = ask(c)
+        assert (found.unknown, found.containers) == (2, 0)
+        keep(c)
+        assert (ask(c).unknown, ask(c).containers) == (0, 3)
