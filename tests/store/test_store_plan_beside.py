@@ -19,6 +19,7 @@ from imagecatalog.domain.refs import Platform
 from imagecatalog.errors import NotFound
 from imagecatalog.matching.match import match
 from imagecatalog.planning.following import follow_plans, get_plan, save_plan
+from imagecatalog.store import fixes, plans
 from imagecatalog.store.engine import Catalog, Connection
 from imagecatalog.store.shelf import Shelf
 
@@ -195,3 +196,14 @@ def test_versions_side_by_side_are_followed_each_in_its_line(house: House) -> No
         ("1.9", "2.3.2"),
         ("2.3.1", "2.3.2"),
     ]
+
+
+def test_it_makes_no_difference_how_many_are_read_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ({}, {"advisory": "CVE-2026-1"}, {"package": "musl"})
+    whole = [house.plan(**asked) for asked in questions]
+    monkeypatch.setattr(fixes, "_FEW", 0)
+    monkeypatch.setattr(plans, "_FEW", 0)
+    assert [house.plan(**asked) for asked in questions] == whole
+    assert all(steps(plan) for plan in whole)
