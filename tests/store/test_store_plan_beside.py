@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from small_house import HOST, House, moves, steps
 from suppression_house import defer
@@ -201,7 +203,7 @@ def test_versions_side_by_side_are_followed_each_in_its_line(house: House) -> No
 def test_it_makes_no_difference_how_many_are_read_at_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = ({}, {"advisory": "CVE-2026-1"}, {"package": "musl"})
+    questions: tuple[dict[str, Any], ...] = ({}, {"advisory": "CVE-2026-1"}, {"package": "musl"})
     whole = [house.plan(**asked) for asked in questions]
     monkeypatch.setattr(fixes, "_FEW", 0)
     monkeypatch.setattr(plans, "_FEW", 0)
