@@ -43,8 +43,13 @@ def test_files_that_could_not_be_read_are_told(shop: Shop) -> None:
     ]
     clean = command.show(f"{registry.host}/clean:1")
     assert clean["problems"] == []
-    # Apt's verdict is the same with and without them.
+    # Apt's verdict is the same with and without them; that nobody judges them is told.
+    unjudged = found["verdict"].pop("unjudged"), clean["verdict"].pop("unjudged")
     assert found["verdict"] == clean["verdict"]
+    assert unjudged == (
+        "2 deb packages, 1 pypi package: no feed tells of them",
+        "2 deb packages: no feed tells of them",
+    )
 
     text = command.run("show", f"{registry.host}/app:1").out
     assert "not read    srv/b.jar: b.jar: is no archive" in text

@@ -42,6 +42,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     with catalog.write() as c:
         c.execute(advisory.insert(), [{"name": "CVE-2026-1"}])
     catalog.close()
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("IMAGE_CATALOG_DB", path)
     monkeypatch.delenv("IMAGE_CATALOG_CONFIG", raising=False)
     monkeypatch.delenv("IMAGE_CATALOG_TOKEN", raising=False)
