@@ -19,8 +19,8 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def database(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("COLUMNS", "200")
     """A catalog with a cluster seen five hours ago, and one that was never seen well."""
+    monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "catalog.sqlite"
     shutil.copy(sqlite_template, path)
     catalog = Catalog.open(str(path))
