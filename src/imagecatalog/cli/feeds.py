@@ -126,7 +126,7 @@ def _show(items: Sequence[FeedItem], now: datetime) -> None:
         return
     click.echo()
     columns = [
-        Column("FEED"),
+        Column("FEED", least=20),
         Column("STATE"),
         Column("RECORDS", right=True),
         Column("READ WELL", right=True),
